@@ -1,0 +1,99 @@
+"""The commands, what each is for, and which options it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bench.cli.options import Option, report_options, run_options, simulator_options
+
+#: What decides whom the demo and its like ask, and what for: not theirs to choose.
+_SOURCES: Final = frozenset({"topics_file", "prompts"})
+_WHOM: Final = frozenset({"provider", "base_url", "model"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command.
+
+    Attributes:
+        name: Its name; its code is the module of that name in `bench.cli`.
+        summary: What it does, in a line.
+        details: What else there is to know, for its own help page.
+        options: Returns its options.
+        words: What its arguments without a dash are, or an empty string if it takes none.
+        layered: Whether environment and env file may set its options too.
+    """
+
+    name: str
+    summary: str
+    details: str = ""
+    options: Callable[[], tuple[Option, ...]]
+    words: str = ""
+    layered: bool = True
+
+
+def _demo_options() -> tuple[Option, ...]:
+    # 24 tasks of 350 ms: serial takes 8.4 s, eight at once 1.1 s, and all modes with the report stay under 30 s.
+    return run_options(
+        without=_SOURCES | _WHOM | {"mode", "env_file", "output", "log_file"},
+        iterations=8,
+        simulator=("ttft=0.2", "itl=0.01", "tokens=16"),
+    )
+
+
+def _performance_options() -> tuple[Option, ...]:
+    return run_options(without=frozenset({"mode", "output", "log_file"}), iterations=20)
+
+
+def _quick_options() -> tuple[Option, ...]:
+    return run_options(without=_SOURCES, report=False)
+
+
+_COMMANDS: Final = (
+    Command(
+        name="run",
+        summary="run a workload; the default command",
+        details="Without a source of tasks it asks for an analysis of three topics.",
+        options=run_options,
+    ),
+    Command(
+        name="report",
+        summary="draw the report of one run, or of several together",
+        details="RUN is a run's directory, or its id below --results-dir.",
+        options=report_options,
+        words="RUN",
+    ),
+    Command(
+        name="simulate",
+        summary="serve an OpenAI-compatible API with chosen latencies, limits and faults",
+        details="It prints its address on standard error, and its statistics as JSON on standard output when Ctrl+C or "
+        "SIGTERM ends it.",
+        options=simulator_options,
+        layered=False,
+    ),
+    Command(
+        name="demo",
+        summary="run every mode on the simulator, compare them, and draw the report",
+        details="It needs no key and takes less than half a minute. Environment and env file do not count.",
+        options=_demo_options,
+        layered=False,
+    ),
+    Command(
+        name="quick",
+        summary="ask the configured provider once, and say what is wrong if it does not answer",
+        options=_quick_options,
+    ),
+    Command(
+        name="performance",
+        summary="run the performance suite, then every mode in turn, and draw the report",
+        details="It asks the simulator unless --provider or --base-url say otherwise.",
+        options=_performance_options,
+    ),
+)
+
+#: The commands by name; the first is meant where none is named.
+COMMANDS: Final[Mapping[str, Command]] = {command.name: command for command in _COMMANDS}
+
+DEFAULT: Final = _COMMANDS[0]

@@ -1,0 +1,25 @@
+"""What every command is given besides its settings, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+OK: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a command is given besides its settings.
+
+    Attributes:
+        environment: The environment over the env file: where keys come from.
+        words: The arguments without a dash.
+    """
+
+    environment: Mapping[str, str]
+    words: tuple[str, ...] = ()

@@ -1,0 +1,152 @@
+"""The options of each command, as one table made from the settings that they set: nothing is listed twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from bench.config import ConcurrentConfig, option_name
+from bench.simulator.settings import SimulatorSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: How the command is called, as far as it is the same for everybody.
+PROGRAM: Final = "concurrent_bigmodel.py"
+
+#: What stands before an option's name in the environment variable that sets it.
+ENVIRONMENT_PREFIX: Final = "CONCURRENT_"
+
+#: Every setting of a run by name.
+SETTINGS: Final[Mapping[str, dataclasses.Field[Any]]] = {
+    each.name: each for each in dataclasses.fields(ConcurrentConfig)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a command.
+
+    Attributes:
+        field: The setting's name in Python.
+        name: The option, with its dashes.
+        hint: The kind of its value, as an annotation.
+        default: Its value where it is not given.
+        help: What it sets.
+        group: Its place in the help page.
+        alias: Its short name, or an empty string.
+        metavar: What stands for its value in the help page, or an empty string.
+    """
+
+    field: str
+    name: str
+    hint: Any
+    default: object
+    help: str
+    group: str = "Options"
+    alias: str = ""
+    metavar: str = ""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that are possible, where they are few."""
+        for hint in (self.hint, *get_args(self.hint)):
+            if get_origin(hint) is Literal:
+                return get_args(hint)
+        return ()
+
+
+def run_options(*, without: frozenset[str] = frozenset(), **defaults: object) -> tuple[Option, ...]:
+    """Return the options of a run.
+
+    Args:
+        without: Settings that are no options of this command.
+        defaults: Defaults that are not those of ConcurrentConfig.
+    """
+    hints = get_type_hints(ConcurrentConfig)
+    return tuple(
+        Option(
+            field=name,
+            name=option_name(name),
+            hint=hints[name],
+            default=defaults.get(name, setting.default),
+            **{key: setting.metadata[key] for key in ("help", "group", "alias", "metavar")},
+        )
+        for name, setting in SETTINGS.items()
+        if name not in without
+    )
+
+
+def report_options() -> tuple[Option, ...]:
+    """Return the options of `report`."""
+    out = Option(
+        field="out",
+        name="--out",
+        hint=Path | None,
+        default=None,
+        help="where the report is written (default: the run's directory; of several runs, a new one in --results-dir)",
+        metavar="DIR",
+    )
+    kept = next(option for option in run_options() if option.field == "results_dir")
+    return (out, dataclasses.replace(kept, group=out.group))
+
+
+def simulator_options() -> tuple[Option, ...]:
+    """Return the options of `simulate`: the simulator's settings, described by their docstring."""
+    hints = get_type_hints(SimulatorSettings)
+    documentation = inspect.getdoc(SimulatorSettings) or ""
+    options = []
+    for name, default in zip(SimulatorSettings.__struct_fields__, SimulatorSettings.__struct_defaults__, strict=True):
+        # An attribute's text goes on as long as its lines are indented deeper.
+        said = re.search(rf"^    {name}: (.+(?:\n      .+)*)", documentation, re.MULTILINE)
+        text = " ".join(said[1].split()).removesuffix(".") if said else ""
+        options.append(
+            Option(
+                field=name,
+                name=option_name(name.removesuffix("_s")),
+                hint=hints[name],
+                default=default,
+                help=text[:1].lower() + text[1:],
+                metavar="SECONDS" if name.endswith("_s") else "",
+            )
+        )
+    return tuple(options)
+
+
+def config_from(options: Mapping[str, Any], **fixed: object) -> ConcurrentConfig:
+    """Return the configuration that options ask for, with some settings fixed.
+
+    Raises:
+        ConfigError: A value is out of its range, or options exclude each other.
+    """
+    return ConcurrentConfig(**{**options, **fixed})
+
+
+def command_line(config: ConcurrentConfig) -> str:
+    """Return the command that runs a configuration again, fit for a shell; settings at their default are left out."""
+    words = ["python", PROGRAM]
+    for name, setting in SETTINGS.items():
+        value = getattr(config, name)
+        if value != setting.default:
+            words += _words(option_name(name), value)
+    return shlex.join(words)
+
+
+def negative(name: str) -> str:
+    """Return the option that switches off what `name` switches on."""
+    return name.replace("--", "--no-", 1)
+
+
+def _words(name: str, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [name if value else negative(name)]
+    values = [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
+    if any(text.startswith("-") and text != "-" for text in values):
+        # Apart from its option, such a value would be taken for one.
+        return [f"{name}={text}" for text in values]
+    return [name, *values]

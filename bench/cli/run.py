@@ -1,0 +1,42 @@
+"""`run`: one workload, once."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Any
+
+from bench.cli.options import config_from
+from bench.cli.session import Session, check_files
+from bench.endpoints.resolve import DEFAULT_PROVIDER, opened, resolve
+from bench.workload import build_workload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.cli.context import Context
+    from bench.config import ConcurrentConfig
+
+
+def execute(settings: Mapping[str, Any], context: Context) -> int:
+    """Run a workload and return the exit code."""
+    return run_once(config_from(settings), context)
+
+
+def run_once(config: ConcurrentConfig, context: Context) -> int:
+    """Run what a configuration asks for, and return the exit code.
+
+    Raises:
+        ConfigError: Something is wrong with it; nothing was sent.
+        RunError: A server of the run's own does not come up, or the records cannot be read back.
+    """
+    resolved = resolve(config, context.environment)
+    check_files(config)
+    workload = build_workload(config, sys.stdin.buffer)
+    if config.provider is None and config.base_url is None:
+        # So that the command that reproduces the run does not depend on which keys are set.
+        config = dataclasses.replace(config, provider=DEFAULT_PROVIDER)
+    session = Session()
+    with opened(resolved) as endpoint:
+        session.run(config, workload, endpoint)
+    return session.exit_code

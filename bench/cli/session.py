@@ -1,0 +1,217 @@
+"""What the commands that run something share: one run with its display, its log, its numbers and its report."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from bench.cli.context import FAILED, INTERRUPTED, OK
+from bench.cli.drawing import draw_report
+from bench.cli.hints import failure_lines
+from bench.cli.interrupts import interrupts
+from bench.cli.messages import fail, say
+from bench.cli.options import command_line
+from bench.errors import BenchError, ConfigError
+from bench.executor import ConcurrentBigModelExecutor, RunOutcome
+from bench.journal import LOG
+from bench.observe.console import progress_display
+from bench.observe.logs import run_logging
+from bench.observe.summary_table import print_summary
+from bench.observe.terminal import Terminal
+from bench.observe.text import printable
+from bench.stop import StopSignal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bench.config import ConcurrentConfig
+    from bench.executor import Run
+    from bench.providers import Endpoint
+    from bench.records import Glimpse
+    from bench.workload import Workload
+
+_log = logging.getLogger("bench.cli")
+
+
+class InFlight:
+    """Counts the tasks that are under way; an observer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __repr__(self) -> str:
+        """Show how many there are."""
+        return f"<InFlight {self.count}>"
+
+    @property
+    def count(self) -> int:
+        """How many tasks are under way."""
+        return self._count
+
+    def ready(self) -> None:
+        """Do nothing."""
+
+    def drawn(self) -> None:
+        """Count one more."""
+        with self._lock:
+            self._count += 1
+
+    def recorded(self, _glimpse: Glimpse) -> None:
+        """Count one less."""
+        with self._lock:
+            self._count -= 1
+
+
+class Session:
+    """One run or several that one Ctrl+C stops, on one terminal.
+
+    Attributes:
+        stop: Ends the runs early.
+        outcomes: How the runs so far ended.
+        interrupted: Whether a signal asked for the end.
+    """
+
+    def __init__(self) -> None:
+        self.stop = StopSignal()
+        self.outcomes: list[RunOutcome] = []
+        self.interrupted = False
+        self._terminal = Terminal(sys.stderr)
+
+    def __repr__(self) -> str:
+        """Show how far it got."""
+        return f"<Session runs={len(self.outcomes)} {self.stop!r}>"
+
+    @property
+    def exit_code(self) -> int:
+        """What the command returns for the runs so far."""
+        if self.interrupted:
+            return INTERRUPTED
+        return OK if self.outcomes and all(map(_succeeded, self.outcomes)) else FAILED
+
+    def run(self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint) -> RunOutcome:
+        """Run a workload, show its progress and its numbers, and draw its report.
+
+        Raises:
+            ConfigError: The results or the log cannot be written; nothing was sent.
+            RunError: The records cannot be read back, or the report cannot be written.
+            CrashError: This program failed.
+        """
+        run = ConcurrentBigModelExecutor(config).open(workload, endpoint, command=command_line(config))
+        log_file = config.log_file or run.directory / LOG
+        with self._logged(config, log_file, run.directory.name, endpoint):
+            outcome = self._watched(config, workload.count, run)
+            self.outcomes.append(outcome)
+            _show(config, outcome)
+            if config.report:
+                draw_report([outcome.directory], outcome.directory, quiet=config.quiet)
+        return outcome
+
+    def _watched(self, config: ConcurrentConfig, tasks: int, run: Run) -> RunOutcome:
+        in_flight = InFlight()
+
+        def announce(stage: str) -> None:
+            self._terminal.line(Text(f"stopping: {_stage_text(stage, in_flight.count, config.grace)}"))
+
+        with (
+            progress_display(
+                total=tasks, slots=config.slots, mode=config.mode, quiet=config.quiet, terminal=self._terminal
+            ) as display,
+            interrupts(self.stop, grace_s=config.grace, announce=announce) as came,
+        ):
+            outcome = run.execute(stop=self.stop, observers=(display, in_flight))
+        self.interrupted = self.interrupted or came.interrupted
+        return outcome
+
+    @contextlib.contextmanager
+    def _logged(self, config: ConcurrentConfig, log_file: Path, run_id: str, endpoint: Endpoint) -> Iterator[None]:
+        """Keep the log of a run, and in it the traceback of a crash of our own."""
+        secrets = () if endpoint.api_key is None else (endpoint.api_key.reveal(),)
+        with run_logging(
+            log_file,
+            run_id=run_id,
+            level=getattr(logging, config.log_level.upper()),
+            console_level=logging.ERROR if config.quiet else logging.WARNING,
+            secrets=secrets,
+            terminal=self._terminal,
+        ):
+            try:
+                yield
+            except BenchError:
+                raise
+            except Exception as bug:
+                _log.exception("a bug stopped the command")
+                raise CrashError(bug, log_file) from bug
+
+
+def _stage_text(stage: str, count: int, grace_s: float) -> str:
+    match stage:
+        case "drain" if count:
+            return f"waiting up to {grace_s:g} s for {count} in flight; Ctrl+C again to stop now"
+        case "drain":
+            return "nothing is in flight"
+        case "overdue":
+            return f"{grace_s:g} s are over, giving up {count} in flight"
+        case _:
+            return f"giving up {count} in flight"
+
+
+class CrashError(BenchError):
+    """This program failed during a run; the run's log has the traceback.
+
+    Args:
+        bug: What was raised.
+        log_file: Where the traceback is.
+    """
+
+    def __init__(self, bug: Exception, log_file: Path) -> None:
+        super().__init__(bug, log_file)
+        self.bug = bug
+        self.log_file = log_file
+
+    def __str__(self) -> str:
+        """Say what failed and where to read on."""
+        return f"this program failed ({type(self.bug).__name__}: {self.bug})\nthe traceback is in {self.log_file}"
+
+
+def _succeeded(outcome: RunOutcome) -> bool:
+    """Say whether every task of a run succeeded."""
+    return outcome.status == "completed" and outcome.summary.tasks.ok == outcome.summary.tasks.total
+
+
+def check_files(config: ConcurrentConfig) -> None:
+    """Refuse files that could not be written, before anything is sent.
+
+    Raises:
+        ConfigError: One is a directory, or in none.
+    """
+    for name, path in (("--output", config.output), ("--log-file", config.log_file)):
+        if path is None:
+            continue
+        if path.is_dir():
+            raise ConfigError(f"{name} {path} is a directory", "name a file")
+        if not os.access(path.parent, os.W_OK):
+            raise ConfigError(
+                f"{name} {path} cannot be written", f"is there a directory {path.parent}, and is it yours?"
+            )
+
+
+def _show(config: ConcurrentConfig, outcome: RunOutcome) -> None:
+    """Print a run's numbers, where its records are and what to do about its failures."""
+    if not config.quiet:
+        print_summary(outcome.summary)
+        say(f"records: {printable(str(outcome.directory))}")
+        if config.output is not None:
+            say(f"results: {printable(str(config.output))}")
+        say(f"again:   {printable(command_line(config))}")
+    if outcome.error is not None:
+        fail(f"the run had to stop: {printable(outcome.error)}", f"its records and run.log are in {outcome.directory}")
+    for said, hint in failure_lines(outcome.summary):
+        fail(printable(said), hint)

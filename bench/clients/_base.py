@@ -1,0 +1,108 @@
+"""The contract of a client: send one request, time what comes back, return a Reply; a failure is a Reply too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bench.errors import CallError
+
+if TYPE_CHECKING:
+    from bench.records import JsonObject, TokenSource
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one attempt, in seconds; the task's own deadline comes with each call."""
+
+    ttft_s: float = 60.0
+    idle_s: float = 60.0
+    connect_s: float = 5.0
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is sent: the body of a chat completion."""
+
+    model: str
+    messages: tuple[JsonObject, ...]
+    params: JsonObject
+    stream: bool
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What came back, whole or not; instants are `perf_counter_ns`, None where the client cannot see them.
+
+    Attributes:
+        sent_ns: When the call was handed to the client.
+        end_ns: When the client was done with it.
+        error: Why it is a failure; None means a whole answer: content, and a finish reason that is not `content_filter`.
+        cancelled: True if it was given up because the run was cancelled; then `error` is set too.
+        content: Text that arrived; of a failure what there was.
+        content_ns: Instants of the chunks with content or reasoning, in order; empty for an answer that was not streamed.
+        connect_ns: Duration of making the connection, in nanoseconds.
+        parse_ns: Duration of parsing, in nanoseconds, where it is done apart.
+    """
+
+    sent_ns: int
+    end_ns: int
+    error: CallError | None = None
+    cancelled: bool = False
+    http_status: int | None = None
+    content: str | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    token_source: TokenSource | None = None
+    headers_ns: int | None = None
+    first_chunk_ns: int | None = None
+    content_ns: tuple[int, ...] = ()
+    connect_ns: int | None = None
+    parse_ns: int | None = None
+
+
+class SyncClient(Protocol):
+    """Sends requests from threads; one object serves all threads of its process and is made in that process."""
+
+    def call(self, request: Request, deadline_ns: int) -> Reply:
+        """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`.
+
+        Never raises for anything that the server, the network or `cancel_all` does: that is in `Reply.error`.
+        Callable from many threads at once.
+        """
+
+    def cancel_all(self) -> None:
+        """Give up every call under way, from any thread: each returns at once, its connection closed; later calls return cancelled."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class AsyncClient(Protocol):
+    """Sends requests from one event loop, on which it is made, used and closed."""
+
+    async def call(self, request: Request, deadline_ns: int) -> Reply:
+        """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`.
+
+        Never raises for anything that the server or the network does. Cancelling the coroutine closes the connection
+        and raises CancelledError; whoever cancelled decides what that means.
+        """
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client is made from, apart from the endpoint; picklable.
+
+    Attributes:
+        client: Which client.
+        transport: HTTP library below it, where there is a choice.
+        slots: How many calls may be under way at once; connection limits never bind below it.
+        timeouts: Limits of an attempt.
+    """
+
+    client: str
+    transport: str
+    slots: int
+    timeouts: Timeouts

@@ -1,0 +1,50 @@
+"""The contract of an engine: run a workload's tasks with N slots in one concurrency model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.clock import Clock
+from bench.stop import StopSignal
+from bench.worker import Assignment, WorkerSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What an engine is given. The callables never raise and may be called from any thread of the parent process.
+
+    Attributes:
+        slots: N, the number of tasks that are under way at once while there are enough.
+        spec: What the workers share.
+        clock: The clock.
+        stop: The engine draws nothing more once it drains, and gives up what is in flight once it is cancelled.
+        draw: Returns the next task, or None when there is none or the run is draining.
+        emit: Takes each result exactly once, encoded as JSON.
+        ready: To be called once, when all slots stand ready and before the first draw.
+        worker_cpu: Takes the CPU seconds of a worker process that ended.
+    """
+
+    slots: int
+    spec: WorkerSpec
+    clock: Clock
+    stop: StopSignal
+    draw: Callable[[], Assignment | None]
+    emit: Callable[[bytes], None]
+    ready: Callable[[], None]
+    worker_cpu: Callable[[float], None]
+
+
+class Engine(Protocol):
+    """A concurrency model."""
+
+    def run(self, job: Job) -> None:
+        """Do tasks until `draw` gives none, and return when each drawn task was emitted.
+
+        Called in the parent's main thread, which signal handlers interrupt. Leaves no thread and no process behind.
+
+        Raises:
+            WorkerError: The slots cannot be made.
+        """
+        ...

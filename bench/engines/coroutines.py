@@ -1,0 +1,62 @@
+"""Mode `asyncio`: N coroutines on one event loop that share one asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+import uvloop
+
+from bench.clients.make import make_async_client
+from bench.records import WorkerId
+from bench.worker import TaskWorker
+
+if TYPE_CHECKING:
+    from bench.clients._base import AsyncClient
+    from bench.engines._base import Job
+
+
+class CoroutinesEngine:
+    """N slots, each a coroutine on one uvloop event loop in the calling thread."""
+
+    def run(self, job: Job) -> None:
+        """Do the tasks; see `Engine.run`."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(job))
+
+
+async def _run(job: Job) -> None:
+    loop = asyncio.get_running_loop()
+    client = make_async_client(job.spec.client, job.spec.endpoint)
+    slots: list[asyncio.Task[None]] = []
+
+    def cancel_slots() -> None:
+        for slot in slots:
+            slot.cancel()
+
+    def on_stop() -> None:
+        if job.stop.cancelled:
+            loop.call_soon_threadsafe(cancel_slots)
+
+    worker = TaskWorker(job.spec, job.clock, job.stop)
+    try:
+        job.ready()
+        slots += [loop.create_task(_slot(job, worker, client, number)) for number in range(job.slots)]
+        with job.stop.watched(on_stop):
+            await asyncio.wait(slots)
+    finally:
+        await client.aclose()
+    for slot in slots:
+        if not slot.cancelled():
+            slot.result()
+
+
+async def _slot(job: Job, worker: TaskWorker, client: AsyncClient, number: int) -> None:
+    """Do tasks until there are none; a cancellation that falls between two tasks ends the slot as it should."""
+    who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=number)
+    encoder = msgspec.json.Encoder()
+    while (assignment := job.draw()) is not None:
+        job.emit(encoder.encode(await worker.arun(assignment, client, who)))

@@ -1,0 +1,31 @@
+"""Mode `serial`: one task after the other in the calling thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from bench.clients.make import make_sync_client
+from bench.engines.threads import work
+from bench.records import WorkerId
+from bench.worker import TaskWorker
+
+if TYPE_CHECKING:
+    from bench.engines._base import Job
+
+
+class SerialEngine:
+    """One slot, in the calling thread."""
+
+    def run(self, job: Job) -> None:
+        """Do the tasks; see `Engine.run`."""
+        client = make_sync_client(job.spec.client, job.spec.endpoint)
+        worker = TaskWorker(job.spec, job.clock, job.stop)
+        who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=0)
+        try:
+            with job.stop.watched(lambda: client.cancel_all() if job.stop.cancelled else None):
+                job.ready()
+                work(job, worker, client, who)
+        finally:
+            client.close()

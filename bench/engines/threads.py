@@ -1,0 +1,72 @@
+"""Mode `threading`: N threads that share one synchronous client."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.clients.make import make_sync_client
+from bench.errors import WorkerError
+from bench.records import WorkerId
+from bench.worker import TaskWorker
+
+if TYPE_CHECKING:
+    from bench.clients._base import SyncClient
+    from bench.engines._base import Job
+    from bench.stop import StopSignal
+
+
+class ThreadsEngine:
+    """N slots, each a thread of this process."""
+
+    def run(self, job: Job) -> None:
+        """Do the tasks; see `Engine.run`."""
+        client = make_sync_client(job.spec.client, job.spec.endpoint)
+        worker = TaskWorker(job.spec, job.clock, job.stop)
+        start = threading.Event()
+
+        def slot(number: int) -> None:
+            who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=number)
+            start.wait()
+            work(job, worker, client, who)
+
+        threads = [threading.Thread(target=slot, args=(n,), name=f"slot-{n}", daemon=True) for n in range(job.slots)]
+        started: list[threading.Thread] = []
+        try:
+            with job.stop.watched(lambda: client.cancel_all() if job.stop.cancelled else None):
+                try:
+                    _start_all(threads, started, job.stop)
+                    job.ready()
+                finally:
+                    # Also where not all could be started: those that were find the run cancelled and end.
+                    start.set()
+                    for thread in started:
+                        thread.join()
+        finally:
+            client.close()
+
+
+def _start_all(threads: list[threading.Thread], started: list[threading.Thread], stop: StopSignal) -> None:
+    """Start threads, noting each; where the machine refuses one, stop the run.
+
+    Raises:
+        WorkerError: The machine's limit is below their number.
+    """
+    for thread in threads:
+        try:
+            thread.start()
+        except RuntimeError as error:
+            stop.cancel()
+            msg = f"this machine gave {len(started)} threads where {len(threads)} were asked for: {error}"
+            raise WorkerError(msg) from error
+        started.append(thread)
+
+
+def work(job: Job, worker: TaskWorker, client: SyncClient, who: WorkerId) -> None:
+    """Do tasks in this thread until there are none."""
+    encoder = msgspec.json.Encoder()
+    while (assignment := job.draw()) is not None:
+        job.emit(encoder.encode(worker.run(assignment, client, who)))

@@ -1,0 +1,72 @@
+"""The document that `--output` asks for: one JSON file with everything of a run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.errors import JournalError
+from bench.journal import MANIFEST, TASKS, decode_line, iter_last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bench.summary import Summary
+
+
+class _Place(msgspec.Struct, frozen=True, order=True):
+    """Where a task stands in its workload."""
+
+    iteration: int
+    index: int
+    version: int
+
+
+def write_document(run: Path, summary: Summary, output: Path) -> None:
+    """Write `{"run", "summary", "workers", "results"}`, results in the order of the workload.
+
+    Reads the journal a record at a time; memory is a few numbers a task.
+
+    Raises:
+        JournalError: The journal cannot be read, or the file cannot be written.
+    """
+    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(b'{"run":' + (run / MANIFEST).read_bytes())
+            file.write(b',\n"summary":' + msgspec.json.encode(summary))
+            file.write(b',\n"workers":' + msgspec.json.encode(summary.workers))
+            file.write(b',\n"results":[')
+            for number, line in enumerate(_ordered_lines(run)):
+                file.write((b"\n" if number == 0 else b",\n") + line)
+            file.write(b"\n]}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(output)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        msg = f"cannot write {output}: {error.strerror}; the records are in {run}"
+        raise JournalError(msg) from error
+
+
+def _ordered_lines(run: Path) -> Iterator[bytes]:
+    """Yield the deciding lines in the order of the workload, by their places in the file."""
+    path = run / TASKS
+    decoder = msgspec.json.Decoder(_Place)
+    places: list[tuple[_Place, int, int]] = []
+    offset = 0
+    deciding = iter_last_lines(run)
+    wanted = next(deciding, None)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if wanted is not None and line == wanted + b"\n":
+                places.append((decode_line(decoder, wanted, path, number), offset, len(line) - 1))
+                wanted = next(deciding, None)
+            offset += len(line)
+        for _, start, length in sorted(places):
+            file.seek(start)
+            yield file.read(length)

@@ -1,0 +1,201 @@
+"""ConcurrentBigModelExecutor: configuration -> engine -> journal."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.clients._base import ClientSettings, Timeouts
+from bench.clock import NS_PER_S, Clock, MonotonicClock, utc_label, utc_now
+from bench.engines._base import Job
+from bench.engines.choose import engine_for
+from bench.errors import RunError
+from bench.executor.document import write_document
+from bench.executor.ledger import Ledger
+from bench.executor.manifest import first_manifest
+from bench.journal import SUMMARY, Journal, create_run_directory, write_atomically
+from bench.policy.retry import RetryPolicy
+from bench.records import HarnessCost, RunStatus
+from bench.stop import StopSignal
+from bench.summary import Summary, summarise
+from bench.usage import UsageMonitor
+from bench.worker import WorkerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.config import ConcurrentConfig
+    from bench.observers import Observer
+    from bench.providers import Endpoint
+    from bench.workload import Workload
+
+_log = logging.getLogger("bench.executor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """How a run ended.
+
+    Attributes:
+        directory: The run's directory; everything is in it.
+        status: `completed` (every task has its record), `interrupted` or `failed`.
+        error: Why it failed.
+        summary: Its numbers.
+    """
+
+    directory: Path
+    status: RunStatus
+    error: str | None
+    summary: Summary
+
+
+class ConcurrentBigModelExecutor:
+    """Runs workloads under one configuration.
+
+    Args:
+        config: Every setting.
+    """
+
+    def __init__(self, config: ConcurrentConfig) -> None:
+        self._config = config
+
+    def open(self, workload: Workload, endpoint: Endpoint, *, command: str = "") -> Run:
+        """Make a run's directory and journal; nothing is sent yet.
+
+        Args:
+            workload: The tasks.
+            endpoint: Where they go.
+            command: The command line that reproduces the run, without secrets, for its records.
+
+        Raises:
+            ConfigError: The results directory cannot be written.
+        """
+        return Run(self._config, workload, endpoint, command)
+
+    def run(self, workload: Workload, endpoint: Endpoint) -> RunOutcome:
+        """Open a run and do its tasks; for use as a library.
+
+        Raises:
+            ConfigError: The results directory cannot be written.
+            JournalError: The records cannot be read back.
+        """
+        return self.open(workload, endpoint).execute()
+
+
+class Run:
+    """One workload through one engine, once.
+
+    Attributes:
+        directory: Where its records are.
+    """
+
+    def __init__(self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, command: str) -> None:
+        now = utc_now()
+        self._config = config
+        self._workload = workload
+        self._endpoint = endpoint
+        self._clock: Clock = MonotonicClock()
+        self._startup_s: float | None = None
+        self.directory = create_run_directory(config.results_dir, config.mode, now)
+        manifest = first_manifest(self.directory.name, config, workload, endpoint, command, now)
+        self._journal = Journal(self.directory, manifest)
+
+    def __repr__(self) -> str:
+        """Show how far it got."""
+        return f"<Run {self._journal!r}>"
+
+    def execute(self, *, stop: StopSignal | None = None, observers: Sequence[Observer] = ()) -> RunOutcome:
+        """Do the tasks and keep their results; returns however the run ends, unless its records cannot be read back.
+
+        Args:
+            stop: Ends the run early; the outcome is then `interrupted`.
+            observers: Told of what happens, from any thread.
+
+        Raises:
+            JournalError: The records cannot be read back.
+        """
+        stop = stop or StopSignal()
+        ledger = Ledger(iter(self._workload), self._journal, observers, self._clock, stop)
+        excluded = () if self._endpoint.pid is None else (self._endpoint.pid,)
+        monitor = UsageMonitor(excluded_pids=excluded)
+        _log.info("%d tasks, mode %s, %d slots", self._workload.count, self._config.mode, self._config.slots)
+        monitor.start()
+        error: str | None = None
+        try:
+            engine_for(self._config.mode).run(self._job(ledger, stop, observers, monitor))
+        except RunError as failure:
+            error = str(failure)
+        except Exception as bug:  # noqa: BLE001 - the run's edge: the records are kept whatever happens
+            _log.exception("the run stopped on a bug")
+            error = f"a bug stopped the run ({type(bug).__name__}: {bug}); its traceback is in the run's log"
+        usage = monitor.stop()
+        cost = HarnessCost(
+            startup_s=self._startup_s,
+            cpu_s=usage.cpu_s,
+            peak_pss_bytes=usage.peak_pss_bytes,
+            wakeup_lag_p99_s=usage.wakeup_lag_p99_s,
+        )
+        error = error or (str(ledger.error) if ledger.error else None)
+        whole = self._journal.recorded == self._workload.count
+        return self._close("failed" if error else "completed" if whole else "interrupted", error, cost)
+
+    def _job(self, ledger: Ledger, stop: StopSignal, observers: Sequence[Observer], monitor: UsageMonitor) -> Job:
+        origin_ns = self._clock.now_ns()
+
+        def ready() -> None:
+            self._startup_s = (self._clock.now_ns() - origin_ns) / NS_PER_S
+            for observer in observers:
+                observer.ready()
+
+        return Job(
+            slots=self._config.slots,
+            spec=self._spec(origin_ns),
+            clock=self._clock,
+            stop=stop,
+            draw=ledger.draw,
+            emit=ledger.emit,
+            ready=ready,
+            worker_cpu=monitor.add_cpu,
+        )
+
+    def _spec(self, origin_ns: int) -> WorkerSpec:
+        config = self._config
+        return WorkerSpec(
+            endpoint=self._endpoint,
+            client=ClientSettings(
+                client=config.client,
+                # Only the asynchronous client has a choice of HTTP library.
+                transport=config.transport if config.mode == "asyncio" else "httpx2",
+                slots=config.slots,
+                timeouts=Timeouts(
+                    ttft_s=config.ttft_timeout, idle_s=config.idle_timeout, connect_s=config.connect_timeout
+                ),
+            ),
+            retry=RetryPolicy(retries=config.retries, delay_s=config.retry_delay, backoff=config.backoff),
+            timeout_s=config.timeout,
+            stream=config.stream,
+            mode=config.mode,
+            segment=len(self._journal.manifest.segments) - 1,
+            origin_ns=origin_ns,
+            origin_utc_s=utc_now().timestamp(),
+            chunk_times=config.chunk_times,
+            seed=config.seed,
+        )
+
+    def _close(self, status: RunStatus, error: str | None, cost: HarnessCost) -> RunOutcome:
+        manifest = self._journal.manifest
+        segment = msgspec.structs.replace(manifest.segments[-1], ended_at=utc_label(utc_now()), cost=cost)
+        manifest = msgspec.structs.replace(
+            manifest, status=status, error=error, segments=(*manifest.segments[:-1], segment)
+        )
+        self._journal.close(manifest)
+        summary = summarise(self.directory)
+        write_atomically(self.directory / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        _log.info("%s: %d ok, %d failed in %s s", status, summary.tasks.ok, summary.tasks.failed, summary.wall_s)
+        if self._config.output is not None:
+            write_document(self.directory, summary, self._config.output)
+        return RunOutcome(directory=self.directory, status=status, error=error, summary=summary)

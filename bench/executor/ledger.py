@@ -1,0 +1,87 @@
+"""The one place where tasks leave the workload and results reach the journal."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.errors import BenchError
+from bench.records import Glimpse
+from bench.worker import Assignment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.clock import Clock
+    from bench.journal import Journal
+    from bench.observers import Observer
+    from bench.records import Task
+    from bench.stop import StopSignal
+
+
+class Ledger:
+    """Hands out tasks and takes in results, for any number of threads; the first error stops the run and is kept.
+
+    Args:
+        tasks: The tasks, in order; drawn one at a time and never ahead.
+        journal: Keeps each task before it is handed out and each result before it is shown.
+        observers: Told of both.
+        clock: Stamps when a slot asked.
+        stop: Once it drains no task is handed out; cancelled here on an error.
+    """
+
+    def __init__(
+        self, tasks: Iterator[Task], journal: Journal, observers: Sequence[Observer], clock: Clock, stop: StopSignal
+    ) -> None:
+        self._tasks = tasks
+        self._journal = journal
+        self._observers = observers
+        self._clock = clock
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._decoder = msgspec.json.Decoder(Glimpse)
+        self.error: BenchError | None = None
+        self.failed = 0
+
+    def __repr__(self) -> str:
+        """Show how far the journal got."""
+        return f"<Ledger {self._journal!r} error={self.error!r}>"
+
+    def draw(self) -> Assignment | None:
+        """Return the next task, or None when there is none or the run is draining."""
+        scheduled_ns = self._clock.now_ns()
+        with self._lock:
+            if self._stop.draining:
+                return None
+            try:
+                task = next(self._tasks, None)
+                if task is None:
+                    return None
+                self._journal.drew(task)
+            except BenchError as error:
+                self._fail(error)
+                return None
+        for observer in self._observers:
+            observer.drawn()
+        return Assignment(task=task, scheduled_ns=scheduled_ns)
+
+    def emit(self, line: bytes) -> None:
+        """Keep a result and show it."""
+        glimpse = self._decoder.decode(line)
+        with self._lock:
+            try:
+                self._journal.append(line)
+            except BenchError as error:
+                self._fail(error)
+                return
+            self.failed += glimpse.status == "failed"
+        for observer in self._observers:
+            observer.recorded(glimpse)
+
+    def _fail(self, error: BenchError) -> None:
+        if self.error is None:
+            self.error = error
+            # Its callbacks may need the lock that is held here.
+            threading.Thread(target=self._stop.cancel, name="stopper").start()

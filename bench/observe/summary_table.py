@@ -1,0 +1,147 @@
+"""What a terminal shows of a finished run."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+from rich.text import Text
+
+from bench.observe.layout import flow, joined, rows, write
+from bench.observe.terminal import output_console
+from bench.observe.text import number, percent, percentile, printable, seconds, size
+from bench.policy.statistics import SAMPLES_NEEDED
+
+if TYPE_CHECKING:
+    from bench.policy.statistics import Distribution
+    from bench.summary import Summary
+    from bench.summary.figures import HarnessFigures, TokenCounts
+
+#: Said below a table in which a percentile is missing.
+TOO_FEW: Final = "n/a (n=..): too few values for this percentile; it needs " + ", ".join(
+    f"{needed} for {name}" for name, needed in SAMPLES_NEEDED.items()
+)
+
+
+def print_summary(summary: Summary, *, stream: TextIO | None = None) -> None:
+    """Write the numbers of a run to `stream`, standard output when None; a stream that is closed is passed over.
+
+    Args:
+        summary: The numbers; its texts may come from anywhere.
+        stream: Where to write.
+    """
+    console = output_console(stream or sys.stdout)
+    width = console.width - 1
+    heading = Text(printable(f"Run {summary.run_id}: {_shape(summary)}"), style="bold")
+    facts = [line for label, items in _facts(summary).items() for line in flow(label, items, width)]
+    write(console, heading, joined(facts))
+    times = _times(summary)
+    missing = any(values.n and None in (values.p50, values.p90, values.p95, values.p99) for values in times.values())
+    durations = rows([_duration_cells(label, values) for label, values in times.items()], width)
+    write(console, durations, *([Text(TOO_FEW, style="dim")] if missing else []))
+    if len(summary.providers) > 1:
+        write(console, rows(_provider_cells(summary), width))
+    if summary.errors:
+        write(console, Text("errors", style="bold"), *_errors(summary, width))
+
+
+def _shape(summary: Summary) -> str:
+    if summary.concurrency == 1:
+        return f"{summary.mode}, one request at a time"
+    return f"{summary.mode}, up to {summary.concurrency} requests at once"
+
+
+def _facts(summary: Summary) -> dict[str, list[str]]:
+    """Return what is not a distribution, by label."""
+    tasks, rate, flight = summary.tasks, summary.success_rate, summary.in_flight
+    interval = [f"95 % interval {percent(rate.low)} to {percent(rate.high)}"] if rate.n else []
+    ends = {"ok": tasks.ok, "failed": tasks.failed, "cancelled": tasks.cancelled, "not started": tasks.not_started}
+    return {
+        "endpoint": _endpoint(summary),
+        "tasks": [f"{tasks.total:,} in all", *(f"{count:,} {end}" for end, count in ends.items())],
+        "success": [percent(rate.value), *interval],
+        "wall time": [seconds(summary.wall_s), "first request to last answer"],
+        "throughput": [
+            f"{number(summary.throughput_tasks_per_s)} tasks/s",
+            f"{number(summary.throughput_tokens_per_s)} tokens/s",
+        ],
+        "requests": [f"{summary.attempts:,} sent", f"{summary.retries:,} of them retries"],
+        "in flight": [f"at most {flight.peak}", f"on average {number(flight.mean)}"],
+        "tokens": _tokens(summary.tokens, summary.cut_at_max_tokens),
+        "own cost": _own_cost(summary.harness),
+    }
+
+
+def _endpoint(summary: Summary) -> list[str]:
+    """Return who was asked and by whom; before the first record nothing is known."""
+    over = f" over {summary.transport}" if summary.transport else ""
+    known = {
+        "": summary.provider,
+        "model ": summary.model,
+        "client ": summary.client and summary.client + over,
+    }
+    return [printable(f"{name}{value}") for name, value in known.items() if value] or ["no answer"]
+
+
+def _tokens(tokens: TokenCounts, cut_at_max_tokens: int) -> list[str]:
+    estimated = f" (estimated in {tokens.estimated_tasks:,} tasks)" if tokens.estimated_tasks else ""
+    items = [f"{tokens.prompt:,} in prompts", f"{tokens.completion:,} in answers{estimated}"]
+    if tokens.reasoning:
+        items.append(f"{tokens.reasoning:,} of these for reasoning")
+    if cut_at_max_tokens:
+        items.append(f"{cut_at_max_tokens:,} answers cut at max_tokens")
+    return items
+
+
+def _own_cost(harness: HarnessFigures) -> list[str]:
+    """Return what the harness itself took, which is not the endpoint's doing."""
+    cpu_s = None if harness.cpu_us_per_task is None else harness.cpu_us_per_task / 1e6
+    return [
+        f"start-up {seconds(harness.startup_s)}",
+        f"CPU {seconds(cpu_s)} a task",
+        f"memory {size(harness.peak_pss_bytes)}",
+        f"wake-up lag p99 {seconds(harness.wakeup_lag_p99_s)}",
+    ]
+
+
+def _times(summary: Summary) -> dict[str, Distribution]:
+    """Return the distributions by the names that a reader knows; of failures only where there were any."""
+    times = {
+        "latency": summary.latency_s,
+        "first token (TTFT)": summary.ttft_s,
+        "per token (TPOT)": summary.tpot_s,
+        "queue": summary.queue_s,
+    }
+    if summary.failed_latency_s.n:
+        times["failed tasks"] = summary.failed_latency_s
+    return times
+
+
+def _duration_cells(label: str, values: Distribution) -> dict[str, str]:
+    cells = {name: percentile(values, name) for name in SAMPLES_NEEDED}
+    return {"duration": label, **cells, "max": seconds(values.max)}
+
+
+def _provider_cells(summary: Summary) -> list[dict[str, str]]:
+    return [
+        {
+            "provider": printable(row.provider, 30),
+            "tasks": f"{row.tasks:,}",
+            "ok": f"{row.ok:,}",
+            "failed": f"{row.failed:,}",
+            "requests": f"{row.attempts:,}",
+            "latency p50": seconds(row.latency_p50_s),
+        }
+        for row in summary.providers
+    ]
+
+
+def _errors(summary: Summary, width: int) -> list[Text]:
+    lines = []
+    for error in summary.errors:
+        status = "" if error.http_status is None else f" (HTTP {error.http_status})"
+        met = "1 request met it" if error.attempts == 1 else f"{error.attempts:,} requests met it"
+        failed = "1 task failed" if error.tasks == 1 else f"{error.tasks:,} tasks failed"
+        lines.append(Text(f"{error.type}{status}: {met}, {failed}", style="red" if error.tasks else ""))
+        lines.append(Text(f"first: {printable(error.message, 2 * width)}"))
+    return lines

@@ -1,0 +1,299 @@
+"""How a run's numbers are made from its records, one record at a time."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from bench.errors import ErrorType
+from bench.journal import iter_last_results, read_manifest
+from bench.policy.statistics import distribution, in_flight, percentile, wilson
+from bench.records import SCHEMA_VERSION, ErrorInfo, Status, TokenSource, WorkerId
+from bench.summary.figures import (
+    ErrorRow,
+    HarnessFigures,
+    ProviderRow,
+    Summary,
+    TaskCounts,
+    TokenCounts,
+    WorkerRow,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bench.records import RunManifest, Segment
+
+
+class AttemptRow(msgspec.Struct, frozen=True, gc=False):
+    """The fields of an Attempt that numbers are made of."""
+
+    provider: str
+    status: Status
+    sent_s: float
+    end_s: float
+    http_status: int | None = None
+    error_type: ErrorType | None = None
+    error_message: str | None = None
+
+
+class ResultRow(msgspec.Struct, frozen=True, gc=False):
+    """The fields of a TaskResult that numbers are made of; never its text."""
+
+    status: Status
+    provider: str
+    finish_reason: str | None
+    error: ErrorInfo | None
+    attempts: tuple[AttemptRow, ...]
+    client: str
+    transport: str
+    model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    token_source: TokenSource | None
+    started_s: float
+    ended_s: float
+    queue_s: float
+    ttft_s: float | None
+    latency_s: float
+    service_s: float
+    tpot_s: float | None
+    icl_p50_s: float | None
+    worker: WorkerId
+
+
+def summarise(run: Path) -> Summary:
+    """Compute the summary of a run from `run.json` and `tasks.jsonl`, reading a record at a time.
+
+    Memory is about 100 bytes a task (its times), whatever the length of the answers.
+
+    Raises:
+        JournalError: The run cannot be read or is damaged.
+    """
+    manifest = read_manifest(run)
+    tally = Tally()
+    for row in iter_last_results(run, ResultRow):
+        tally.add(row)
+    return tally.summary(manifest)
+
+
+def _doubles() -> array[float]:
+    return array("d")
+
+
+#: What all records of a run have in common.
+_LABELS: Final = ("client", "transport", "provider", "model")
+
+#: Columns of ResultRow that become distributions, and the distributions' names.
+_TIMES: Final = {
+    "latency_s": "latency_s",
+    "service_s": "service_s",
+    "ttft_s": "ttft_s",
+    "tpot_s": "tpot_s",
+    "icl_p50_s": "icl_s",
+    "queue_s": "queue_s",
+}
+
+
+@dataclass
+class _ProviderTally:
+    tasks: int = 0
+    ok: int = 0
+    attempts: int = 0
+    latencies: array[float] = field(default_factory=_doubles)
+
+
+@dataclass
+class _WorkerTally:
+    tasks: int = 0
+    ok: int = 0
+    busy_s: float = 0.0
+    first_start_s: float = float("inf")
+    last_end_s: float = 0.0
+
+
+@dataclass
+class _ErrorTally:
+    message: str
+    tasks: int = 0
+    attempts: int = 0
+
+
+@dataclass
+class _TokenTally:
+    prompt: int = 0
+    completion: int = 0
+    reasoning: int = 0
+    estimated_tasks: int = 0
+
+
+@dataclass
+class Tally:
+    """Sums and columns that grow with each record."""
+
+    labels: ResultRow | None = None
+    ok: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    cut: int = 0
+    times: dict[str, array[float]] = field(default_factory=lambda: {name: _doubles() for name in _TIMES})
+    failed_latencies: array[float] = field(default_factory=_doubles)
+    sent: array[float] = field(default_factory=_doubles)
+    ended: array[float] = field(default_factory=_doubles)
+    retries: int = 0
+    tokens: _TokenTally = field(default_factory=_TokenTally)
+    providers: dict[str, _ProviderTally] = field(default_factory=dict)
+    workers: dict[tuple[int, str, int], _WorkerTally] = field(default_factory=dict)
+    errors: dict[tuple[ErrorType, int | None], _ErrorTally] = field(default_factory=dict)
+
+    def add(self, row: ResultRow) -> None:
+        """Count one record in."""
+        self.labels = self.labels or row
+        if row.status == "ok":
+            self._add_success(row)
+        elif row.status == "failed":
+            self.failed += 1
+            self.failed_latencies.append(row.latency_s)
+        else:
+            self.cancelled += 1
+        self._add_attempts(row)
+        self._add_worker(row)
+
+    def _add_success(self, row: ResultRow) -> None:
+        self.ok += 1
+        self.cut += row.finish_reason == "length"
+        for name, column in self.times.items():
+            value = getattr(row, name)
+            if value is not None:
+                column.append(value)
+        self.tokens.prompt += row.prompt_tokens or 0
+        self.tokens.completion += row.completion_tokens or 0
+        self.tokens.reasoning += row.reasoning_tokens or 0
+        self.tokens.estimated_tasks += row.token_source == "estimated"  # noqa: S105 - tokens of text
+        self.providers.setdefault(row.provider, _ProviderTally()).latencies.append(row.latency_s)
+
+    def _add_attempts(self, row: ResultRow) -> None:
+        self.retries += max(0, len(row.attempts) - 1)
+        provider = self.providers.setdefault(row.provider, _ProviderTally())
+        provider.tasks += 1
+        provider.ok += row.status == "ok"
+        for attempt in row.attempts:
+            self.sent.append(attempt.sent_s)
+            self.ended.append(attempt.end_s)
+            self.providers.setdefault(attempt.provider, _ProviderTally()).attempts += 1
+            if attempt.error_type is not None:
+                self._error(attempt.error_type, attempt.http_status, attempt.error_message or "").attempts += 1
+        if row.error is not None:
+            self._error(row.error.type, row.error.http_status, row.error.message).tasks += 1
+
+    def _error(self, error_type: ErrorType, http_status: int | None, message: str) -> _ErrorTally:
+        return self.errors.setdefault((error_type, http_status), _ErrorTally(message))
+
+    def _add_worker(self, row: ResultRow) -> None:
+        who = row.worker
+        worker = self.workers.setdefault((who.pid, who.thread, who.slot), _WorkerTally())
+        worker.tasks += 1
+        worker.ok += row.status == "ok"
+        worker.busy_s += row.service_s
+        worker.first_start_s = min(worker.first_start_s, row.started_s)
+        worker.last_end_s = max(worker.last_end_s, row.ended_s)
+
+    def summary(self, manifest: RunManifest) -> Summary:
+        """Return the numbers so far, with the labels of the run."""
+        labels: dict[str, Any] = {name: getattr(self.labels, name, None) for name in _LABELS}
+        distributions: dict[str, Any] = {_TIMES[name]: distribution(column) for name, column in self.times.items()}
+        wall_s = max(self.ended) - min(self.sent) if self.sent else None
+        done = self.ok + self.failed + self.cancelled
+        first_starts = [worker.first_start_s for worker in self.workers.values()]
+        return Summary(
+            schema_version=SCHEMA_VERSION,
+            run_id=manifest.run_id,
+            mode=manifest.mode,
+            concurrency=manifest.concurrency,
+            load_model=manifest.load_model,
+            **labels,
+            tasks=TaskCounts(
+                total=manifest.tasks,
+                ok=self.ok,
+                failed=self.failed,
+                cancelled=self.cancelled,
+                not_started=max(0, manifest.tasks - done),
+            ),
+            success_rate=wilson(self.ok, self.ok + self.failed),
+            wall_s=wall_s,
+            throughput_tasks_per_s=self.ok / wall_s if wall_s else None,
+            throughput_tokens_per_s=self.tokens.completion / wall_s if wall_s else None,
+            **distributions,
+            failed_latency_s=distribution(self.failed_latencies),
+            attempts=len(self.sent),
+            retries=self.retries,
+            cut_at_max_tokens=self.cut,
+            in_flight=in_flight(self.sent, self.ended),
+            start_spread_s=max(first_starts) - min(first_starts) if first_starts else None,
+            tokens=TokenCounts(**vars(self.tokens)),
+            providers=self._provider_rows(),
+            workers=self._worker_rows(),
+            errors=self._error_rows(),
+            harness=harness_figures(manifest.segments, done),
+        )
+
+    def _provider_rows(self) -> tuple[ProviderRow, ...]:
+        return tuple(
+            ProviderRow(
+                provider=name,
+                tasks=tally.tasks,
+                ok=tally.ok,
+                failed=tally.tasks - tally.ok,
+                attempts=tally.attempts,
+                latency_p50_s=percentile(sorted(tally.latencies), 0.5) if tally.latencies else None,
+            )
+            for name, tally in sorted(self.providers.items())
+        )
+
+    def _worker_rows(self) -> tuple[WorkerRow, ...]:
+        ordered = sorted(self.workers.items(), key=lambda item: (item[0][2], item[0][0]))
+        return tuple(
+            WorkerRow(
+                pid=pid,
+                thread=thread,
+                slot=slot,
+                tasks=tally.tasks,
+                ok=tally.ok,
+                failed=tally.tasks - tally.ok,
+                busy_s=tally.busy_s,
+                first_start_s=tally.first_start_s,
+                last_end_s=tally.last_end_s,
+            )
+            for (pid, thread, slot), tally in ordered
+        )
+
+    def _error_rows(self) -> tuple[ErrorRow, ...]:
+        ordered = sorted(self.errors.items(), key=lambda item: (-item[1].tasks, -item[1].attempts, item[0][0]))
+        return tuple(
+            ErrorRow(type=kind, http_status=status, tasks=tally.tasks, attempts=tally.attempts, message=tally.message)
+            for (kind, status), tally in ordered
+        )
+
+
+def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures:
+    """Add up what the segments of a run cost; a figure that one of them lacks is None."""
+    costs = [segment.cost for segment in segments if segment.cost is not None]
+
+    def combined(name: str, combine: Callable[[list[float]], float]) -> float | None:
+        values = [getattr(cost, name) for cost in costs]
+        return combine(values) if values and None not in values else None
+
+    cpu_s = combined("cpu_s", sum)
+    peak = combined("peak_pss_bytes", max)
+    return HarnessFigures(
+        startup_s=combined("startup_s", sum),
+        cpu_s=cpu_s,
+        cpu_us_per_task=cpu_s * 1e6 / tasks if cpu_s is not None and tasks else None,
+        peak_pss_bytes=None if peak is None else int(peak),
+        wakeup_lag_p99_s=combined("wakeup_lag_p99_s", max),
+    )

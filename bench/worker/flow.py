@@ -1,0 +1,201 @@
+"""TaskWorker: does one task from start to its TaskResult, as one flow of steps with two drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from bench.clients._base import Reply, Request
+from bench.clock import NS_PER_S
+from bench.errors import CallError
+from bench.logcontext import Scrubber, task_scope
+from bench.policy.retry import GiveUp, next_wait
+from bench.worker.record import Recorder, error_info
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from bench.clients._base import AsyncClient, SyncClient
+    from bench.clock import Clock
+    from bench.records import Attempt, ErrorInfo, Status, TaskResult, WorkerId
+    from bench.stop import StopSignal
+    from bench.worker.spec import Assignment, WorkerSpec
+
+_log = logging.getLogger("bench.worker")
+
+_STOPPED: Final = CallError("cancelled", "the run was stopped")
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """Step: make this call; is sent its Reply."""
+
+    request: Request
+    deadline_ns: int
+
+
+class Sleep(msgspec.Struct, frozen=True, gc=False):
+    """Step: wait; is sent whether the wait was whole (False: the run is stopping)."""
+
+    until_ns: int
+
+
+class TaskWorker:
+    """Does tasks, one at a time per slot; a failure is a record, never an exception.
+
+    `run` and `arun` are the drivers: they carry out the steps of the same flow, with a blocking or an asynchronous
+    client.
+    One object serves all slots of its process.
+
+    Args:
+        spec: The run's settings.
+        clock: The clock for deadlines, waits and records.
+        stop: Cuts waits short; tells whether a cancellation was meant.
+    """
+
+    def __init__(self, spec: WorkerSpec, clock: Clock, stop: StopSignal) -> None:
+        self._spec = spec
+        self._clock = clock
+        self._stop = stop
+        self._recorder = Recorder(spec)
+        key = spec.endpoint.api_key
+        self._scrub = Scrubber(() if key is None else (key.reveal(),))
+
+    def run(self, assignment: Assignment, client: SyncClient, who: WorkerId) -> TaskResult:
+        """Do a task in this thread."""
+        with task_scope(assignment.task.task_id):
+            begun, attempts = self._begun(assignment), list(assignment.prior)
+            outcome: Reply | bool | None = None
+            try:
+                flow = self._flow(begun, who, attempts)
+                while True:
+                    try:
+                        step = flow.send(outcome)
+                    except StopIteration as end:
+                        result: TaskResult = end.value
+                        return result
+                    if isinstance(step, Call):
+                        outcome = client.call(step.request, step.deadline_ns)
+                    else:
+                        outcome = self._clock.sleep_until(step.until_ns, self._stop)
+            except Exception as error:  # noqa: BLE001 - the task's edge: a bug costs its task, not the run
+                return self._broken(begun, who, attempts, error)
+
+    async def arun(self, assignment: Assignment, client: AsyncClient, who: WorkerId) -> TaskResult:
+        """Do a task on this event loop; a cancellation that the run's stop does not explain passes through."""
+        with task_scope(assignment.task.task_id):
+            begun, attempts = self._begun(assignment), list(assignment.prior)
+            outcome: Reply | bool | None = None
+            try:
+                flow = self._flow(begun, who, attempts)
+                while True:
+                    try:
+                        step = flow.send(outcome)
+                    except StopIteration as end:
+                        result: TaskResult = end.value
+                        return result
+                    outcome = await self._carry_out(step, client)
+            except Exception as error:  # noqa: BLE001 - the task's edge: a bug costs its task, not the run
+                return self._broken(begun, who, attempts, error)
+
+    async def _carry_out(self, step: Call | Sleep, client: AsyncClient) -> Reply | bool:
+        """Return the outcome of a step; cancelled with the run, say so and clear the cancellation."""
+        begun_ns = self._clock.now_ns()
+        try:
+            if isinstance(step, Call):
+                return await client.call(step.request, step.deadline_ns)
+            return await self._clock.asleep_until(step.until_ns, self._stop)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not self._stop.cancelled:
+                raise
+            task.uncancel()
+            if isinstance(step, Sleep):
+                return False
+            return Reply(sent_ns=begun_ns, end_ns=self._clock.now_ns(), error=_STOPPED, cancelled=True)
+
+    def _begun(self, assignment: Assignment) -> Assignment:
+        """Return the assignment with its start: now, unless a worker that was lost had begun before."""
+        if assignment.started_ns is not None:
+            return assignment
+        return msgspec.structs.replace(assignment, started_ns=self._clock.now_ns())
+
+    def _flow(
+        self, assignment: Assignment, who: WorkerId, attempts: list[Attempt]
+    ) -> Generator[Call | Sleep, Any, TaskResult]:
+        """Yield the steps of a task and return its result; each step is sent its outcome (see `Call`, `Sleep`).
+
+        Args:
+            assignment: A task that has begun.
+            who: Who does it.
+            attempts: Grows with each call, and so outlives a bug that ends the flow.
+        """
+        started_ns = assignment.started_ns or self._clock.now_ns()
+        deadline_ns = started_ns + int(self._spec.timeout_s * NS_PER_S)
+        request = self._request(assignment)
+        wait_s = 0.0
+        while True:
+            reply: Reply = yield Call(request, deadline_ns)
+            attempts.append(self._recorder.attempt(reply, wait_s))
+            status, error, decision = self._judge(reply, assignment, len(attempts), deadline_ns)
+            if isinstance(decision, GiveUp):
+                break
+            wait_s = decision
+            _log.info("attempt %d failed, the next in %.2f s: %s", len(attempts), wait_s, reply.error)
+            if not (yield Sleep(self._clock.now_ns() + int(wait_s * NS_PER_S))):
+                status, error = "cancelled", error_info(_STOPPED)
+                break
+        ended_ns = self._clock.now_ns()
+        if error is not None:
+            _log.info("%s after %d attempts: %s: %s", status, len(attempts), error.type, error.message)
+        return self._recorder.result(
+            assignment,
+            reply,
+            status=status,
+            error=error,
+            attempts=attempts,
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+            who=who,
+        )
+
+    def _request(self, assignment: Assignment) -> Request:
+        task, endpoint = assignment.task, self._spec.endpoint
+        return Request(
+            model=task.model or endpoint.model,
+            messages=task.messages,
+            params={**endpoint.extra_body, **task.params},
+            stream=self._spec.stream,
+        )
+
+    def _judge(
+        self, reply: Reply, assignment: Assignment, made: int, deadline_ns: int
+    ) -> tuple[Status, ErrorInfo | None, float | GiveUp]:
+        """Return how the task stands after this reply, and the wait before the next attempt, if one is worth it."""
+        if reply.error is None:
+            return "ok", None, GiveUp()
+        if reply.cancelled:
+            return "cancelled", error_info(reply.error), GiveUp()
+        decision = next_wait(
+            self._spec.retry,
+            failed=made,
+            retryable=reply.error.retryable,
+            retry_after_s=reply.error.retry_after_s,
+            left_s=(deadline_ns - self._clock.now_ns()) / NS_PER_S,
+            draw=random.Random(f"{self._spec.seed}/{assignment.task.task_id}/{made}").random(),  # noqa: S311 - jitter
+        )
+        return "failed", error_info(reply.error, decision.reason if isinstance(decision, GiveUp) else ""), decision
+
+    def _broken(
+        self, assignment: Assignment, who: WorkerId, attempts: list[Attempt], error: Exception
+    ) -> TaskResult:
+        """Return the record of a task that met a bug of ours, after logging it."""
+        _log.error("a bug in the worker", exc_info=error)
+        # Whatever raised may have quoted the key, or text that cannot be encoded.
+        text = self._scrub(f"a bug in the worker: {type(error).__name__}: {error}")
+        cause = CallError("internal", text.encode("utf-8", "backslashreplace").decode())
+        left = msgspec.structs.replace(assignment, prior=tuple(attempts))
+        return self._recorder.lost(left, self._clock.now_ns(), cause, who)

@@ -1,0 +1,169 @@
+"""How replies become Attempts and a TaskResult."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bench.clients._base import Reply
+from bench.clock import NS_PER_S, utc_label
+from bench.policy.fingerprint import task_fingerprint
+from bench.policy.statistics import gaps, percentile
+from bench.records import Attempt, ErrorInfo, Status, Task, TaskResult, WorkerId
+
+if TYPE_CHECKING:
+    from bench.errors import CallError
+    from bench.worker.spec import Assignment, WorkerSpec
+
+
+class Recorder:
+    """Turns instants in nanoseconds into records in seconds on the run's clock; one serves all slots of a process."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec = spec
+
+    def since_origin_s(self, instant_ns: int) -> float:
+        """Return an instant in seconds on the run's clock."""
+        return (instant_ns - self._spec.origin_ns) / NS_PER_S
+
+    def attempt(self, reply: Reply, wait_s: float) -> Attempt:
+        """Return the record of a call, made after a backoff of `wait_s`."""
+        since, error, content_ns = self.since_origin_s, reply.error, reply.content_ns
+        return Attempt(
+            provider=self._spec.endpoint.provider,
+            status="ok" if error is None else "cancelled" if reply.cancelled else "failed",
+            http_status=reply.http_status,
+            error_type=None if error is None else error.error_type,
+            error_message=None if error is None else error.message,
+            retry_after_s=None if error is None else error.retry_after_s,
+            wait_before_s=wait_s,
+            connect_s=_seconds(reply.connect_ns),
+            sent_s=since(reply.sent_ns),
+            headers_s=None if reply.headers_ns is None else since(reply.headers_ns),
+            first_chunk_s=None if reply.first_chunk_ns is None else since(reply.first_chunk_ns),
+            first_content_s=since(content_ns[0]) if content_ns else None,
+            last_content_s=since(content_ns[-1]) if content_ns else None,
+            end_s=since(reply.end_ns),
+            parse_s=_seconds(reply.parse_ns),
+        )
+
+    def lost_attempt(self, assignment: Assignment, end_ns: int, message: str) -> Attempt:
+        """Return the attempt that a worker process was making when it died, as far as its parent can tell."""
+        return Attempt(
+            provider=self._spec.endpoint.provider,
+            status="failed",
+            sent_s=self.since_origin_s(assignment.started_ns or assignment.scheduled_ns),
+            end_s=self.since_origin_s(end_ns),
+            error_type="worker_lost",
+            error_message=message,
+        )
+
+    def lost(self, assignment: Assignment, ended_ns: int, error: CallError, who: WorkerId) -> TaskResult:
+        """Return the record of a task that no worker finished; `assignment.prior` has the attempts."""
+        return self.result(
+            assignment,
+            Reply(sent_ns=ended_ns, end_ns=ended_ns),
+            status="cancelled" if error.error_type == "cancelled" else "failed",
+            error=error_info(error),
+            attempts=list(assignment.prior),
+            started_ns=assignment.started_ns or ended_ns,
+            ended_ns=ended_ns,
+            who=who,
+        )
+
+    def result(  # noqa: PLR0913 - what a record is made of
+        self,
+        assignment: Assignment,
+        reply: Reply,
+        *,
+        status: Status,
+        error: ErrorInfo | None,
+        attempts: list[Attempt],
+        started_ns: int,
+        ended_ns: int,
+        who: WorkerId,
+    ) -> TaskResult:
+        """Return the record of a task; `reply` is the one of its last attempt."""
+        return TaskResult(
+            segment=self._spec.segment,
+            mode=self._spec.mode,
+            client=self._spec.client.client,
+            transport=self._spec.client.transport,
+            provider=self._spec.endpoint.provider,
+            status=status,
+            content=reply.content,
+            finish_reason=reply.finish_reason,
+            error=error,
+            attempts=tuple(attempts),
+            cached=False,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            reasoning_tokens=reply.reasoning_tokens,
+            token_source=reply.token_source,
+            worker=who,
+            trace_id=None,
+            **self._labels(assignment.task),
+            **self._times(assignment.scheduled_ns, started_ns, ended_ns),
+            **self._stream_times(reply),
+        )
+
+    def _labels(self, task: Task) -> dict[str, Any]:
+        return {
+            "task_id": task.task_id,
+            "fingerprint": task_fingerprint(task),
+            "index": task.index,
+            "topic": task.topic,
+            "chapter": task.chapter,
+            "iteration": task.iteration,
+            "version": task.version,
+            "custom_id": task.custom_id,
+            "model": task.model or self._spec.endpoint.model,
+        }
+
+    def _times(self, scheduled_ns: int, started_ns: int, ended_ns: int) -> dict[str, Any]:
+        since = self.since_origin_s
+        return {
+            "scheduled_s": since(scheduled_ns),
+            "started_s": since(started_ns),
+            "ended_s": since(ended_ns),
+            "queue_s": (started_ns - scheduled_ns) / NS_PER_S,
+            "latency_s": (ended_ns - scheduled_ns) / NS_PER_S,
+            "service_s": (ended_ns - started_ns) / NS_PER_S,
+            "started_at": self._utc_label(started_ns),
+        }
+
+    def _stream_times(self, reply: Reply) -> dict[str, Any]:
+        since, content_ns = self.since_origin_s, reply.content_ns
+        steps = gaps(content_ns)
+        return {
+            "first_token_s": since(content_ns[0]) if content_ns else None,
+            "last_token_s": since(content_ns[-1]) if content_ns else None,
+            "ttft_s": (content_ns[0] - reply.sent_ns) / NS_PER_S if content_ns else None,
+            "tpot_s": _tpot_s(content_ns, reply.completion_tokens),
+            "chunks": len(content_ns) if self._spec.stream else None,
+            "icl_p50_s": percentile(steps, 0.5) if steps else None,
+            "icl_p99_s": percentile(steps, 0.99) if steps else None,
+            "icl_max_s": steps[-1] if steps else None,
+            "chunk_times_s": tuple(map(since, content_ns)) if self._spec.chunk_times else None,
+        }
+
+    def _utc_label(self, instant_ns: int) -> str:
+        utc_s = self._spec.origin_utc_s + self.since_origin_s(instant_ns)
+        return utc_label(datetime.fromtimestamp(utc_s, UTC))
+
+
+def error_info(error: CallError, reason: str = "") -> ErrorInfo:
+    """Return an error as data, with the reason why it was not tried again, if there is one to give."""
+    message = f"{error.message}; {reason}" if reason else error.message
+    return ErrorInfo(type=error.error_type, message=message, http_status=error.http_status, retryable=error.retryable)
+
+
+def _seconds(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else duration_ns / NS_PER_S
+
+
+def _tpot_s(content_ns: tuple[int, ...], tokens: int | None) -> float | None:
+    """Return (last - first) / (tokens - 1) in seconds; it needs two tokens and two instants."""
+    if tokens is None or tokens < 2 or len(content_ns) < 2:  # noqa: PLR2004 - a gap has two ends
+        return None
+    return (content_ns[-1] - content_ns[0]) / NS_PER_S / (tokens - 1)

@@ -1,0 +1,126 @@
+"""One way to drive every client, from the test's own thread, whether it is made for threads or for an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+from bench.clients._base import ClientSettings, Reply, Request, Timeouts
+from bench.clients.make import make_async_client, make_sync_client
+from bench.clock import NS_PER_S
+from bench.providers import Endpoint, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: The drivers' names, as they appear in the tests' ids.
+KINDS = ("sync", "aiohttp", "httpx2")
+
+
+def ask(*, stream: bool = True, text: str = "hi", **params: object) -> Request:
+    """Return a request."""
+    return Request(model="m", messages=({"role": "user", "content": text},), params=params, stream=stream)
+
+
+class Driver(Protocol):
+    """A client, and what it needs to run in."""
+
+    transport: str
+
+    def start(self, request: Request, within_s: float = 10.0) -> Future[Reply]:
+        """Begin a call that must be over within `within_s` seconds."""
+
+    def call(self, request: Request, within_s: float = 10.0) -> Reply:
+        """Make a call and wait for its end."""
+
+    def cancel(self, calls: Sequence[Future[Reply]]) -> None:
+        """Give up the calls under way, in the way of this kind of client, from another thread than theirs."""
+
+    def close(self) -> None:
+        """Close the client."""
+
+
+def drive(
+    kind: str, base_url: str, *, slots: int = 8, timeouts: Timeouts | None = None, key: str | None = None
+) -> Driver:
+    """Open a client of one kind against an address."""
+    transport = "httpx2" if kind == "sync" else kind
+    settings = ClientSettings(client="openai", transport=transport, slots=slots, timeouts=timeouts or Timeouts())
+    endpoint = Endpoint(provider="test", base_url=base_url, model="m", api_key=Secret(key) if key else None)
+    return SyncDriver(settings, endpoint) if kind == "sync" else AsyncDriver(settings, endpoint)
+
+
+class SyncDriver:
+    """Drives the client for threads, from as many threads as it has slots."""
+
+    def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
+        self._client = make_sync_client(settings, endpoint)
+        self._threads = ThreadPoolExecutor(settings.slots)
+        self.transport = self._client.transport
+
+    def start(self, request: Request, within_s: float = 10.0) -> Future[Reply]:
+        """See Driver."""
+        return self._threads.submit(self._client.call, request, _deadline_ns(within_s))
+
+    def call(self, request: Request, within_s: float = 10.0) -> Reply:
+        """See Driver."""
+        return self.start(request, within_s).result(within_s + 10)
+
+    def cancel(self, calls: Sequence[Future[Reply]]) -> None:  # noqa: ARG002 - this kind gives up all it has
+        """See Driver."""
+        self._client.cancel_all()
+
+    def close(self) -> None:
+        """See Driver."""
+        self._threads.shutdown()
+        self._client.close()
+
+
+class AsyncDriver:
+    """Drives a client for an event loop, which runs in a thread of its own."""
+
+    def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="driver")
+        self._thread.start()
+
+        async def make() -> None:
+            self._client = make_async_client(settings, endpoint)
+
+        asyncio.run_coroutine_threadsafe(make(), self._loop).result()
+        self.transport = self._client.transport
+
+    def start(self, request: Request, within_s: float = 10.0) -> Future[Reply]:
+        """See Driver."""
+        return asyncio.run_coroutine_threadsafe(self._client.call(request, _deadline_ns(within_s)), self._loop)
+
+    def call(self, request: Request, within_s: float = 10.0) -> Reply:
+        """See Driver."""
+        return self.start(request, within_s).result(within_s + 10)
+
+    def cancel(self, calls: Sequence[Future[Reply]]) -> None:
+        """See Driver."""
+        for call in calls:
+            call.cancel()
+
+    def close(self) -> None:
+        """See Driver."""
+
+        async def finish() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._client.aclose()
+            await self._loop.shutdown_asyncgens()
+            await self._loop.shutdown_default_executor()
+
+        asyncio.run_coroutine_threadsafe(finish(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _deadline_ns(within_s: float) -> int:
+    return time.perf_counter_ns() + int(within_s * NS_PER_S)

