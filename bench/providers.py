@@ -101,6 +101,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         model: The model asked for.
         api_key: The key, or None where none is needed.
         extra_body: Fields added to each request body (`cache_prompt` for the local model).
+        headers: Fields added to each request's head (`Connection` for the local model).
         pid: Process of a server that the run started for itself, whose cost is not the harness's.
     """
 
@@ -109,4 +110,5 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     api_key: Secret | None = None
     extra_body: dict[str, object] = {}
+    headers: dict[str, str] = {}
     pid: int | None = None

@@ -220,12 +220,14 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         startup_s: From the engine's start until all slots stood ready.
-        cpu_s: CPU time, user and system.
+        startup_cpu_s: CPU time of that, user and system.
+        cpu_s: CPU time of the whole segment.
         peak_pss_bytes: Most memory at once (proportional set size).
         wakeup_lag_p99_s: How late a thread of the parent woke that slept for 20 ms, 99th percentile.
     """
 
     startup_s: float | None = None
+    startup_cpu_s: float | None = None
     cpu_s: float | None = None
     peak_pss_bytes: int | None = None
     wakeup_lag_p99_s: float | None = None

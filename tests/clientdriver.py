@@ -16,6 +16,8 @@ from bench.providers import Endpoint, Secret
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.clients._base import AsyncClient
+
 #: The drivers' names, as they appear in the tests' ids.
 KINDS = ("sync", "aiohttp", "httpx2")
 
@@ -87,10 +89,14 @@ class AsyncDriver:
         self._thread = threading.Thread(target=self._loop.run_forever, name="driver")
         self._thread.start()
 
-        async def make() -> None:
-            self._client = make_async_client(settings, endpoint)
+        async def make() -> AsyncClient:
+            return make_async_client(settings, endpoint)
 
-        asyncio.run_coroutine_threadsafe(make(), self._loop).result()
+        try:
+            self._client = asyncio.run_coroutine_threadsafe(make(), self._loop).result()
+        except BaseException:
+            self._stop()
+            raise
         self.transport = self._client.transport
 
     def start(self, request: Request, within_s: float = 10.0) -> Future[Reply]:
@@ -116,7 +122,13 @@ class AsyncDriver:
             await self._loop.shutdown_asyncgens()
             await self._loop.shutdown_default_executor()
 
-        asyncio.run_coroutine_threadsafe(finish(), self._loop).result(10)
+        try:
+            asyncio.run_coroutine_threadsafe(finish(), self._loop).result(10)
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        """End the loop's thread: it would keep the test process from ending."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -1,4 +1,4 @@
-"""Disks that run out, for tests: a limit on files that anyone may set, and a small file system that only root can make."""
+"""Disks that run out, for tests: a limit on files that anyone may set, and a small file system that root can make."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def files_limited_to(limit_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond `limit_bytes` inside the block: a write past it is short, the next fails."""
+    """Let no file of this process grow beyond `limit_bytes` in the block: a write past it is cut, the next fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:

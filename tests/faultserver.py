@@ -1,4 +1,4 @@
-"""A raw server on 127.0.0.1 whose answers a test gives byte by byte, faults included, and which counts what clients do."""
+"""A raw server on 127.0.0.1 whose answers a test gives byte by byte, faults included; it counts what clients do."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Plan:
 
 def make_run(root: Path, plan: Plan) -> Path:
     """Write a run directory as the plan says and return it."""
-    run_id = f"20261122T0305{plan.seed:02d}Z-{plan.mode}-{plan.concurrency:04x}"
+    run_id = f"20261122T0305{plan.seed % 60:02d}Z-{plan.mode}-{(plan.seed * 7919 + plan.concurrency) % 65536:04x}"
     run = root / run_id
     run.mkdir(parents=True)
     encoder = msgspec.json.Encoder()

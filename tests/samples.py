@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.errors import ErrorType
 
 
-def make_task(index: int = 0, **changes: object) -> Task:
+def make_task(index: int = 0, /, **changes: object) -> Task:
     """Return a task of one message."""
     plain = Task(index=index, messages=({"role": "user", "content": f"question {index}"},))
     return msgspec.structs.replace(plain, **changes)
@@ -28,13 +28,13 @@ def make_attempt(**changes: object) -> Attempt:
     return msgspec.structs.replace(plain, **changes)
 
 
-def failed_attempt(error_type: ErrorType = "server_error", **changes: object) -> Attempt:
+def failed_attempt(error_type: ErrorType = "server_error", /, **changes: object) -> Attempt:
     """Return an attempt that failed with status 503, from 0 to 1 s."""
     failed = {"status": "failed", "http_status": 503, "error_type": error_type, "error_message": "busy"}
     return make_attempt(**(failed | changes))
 
 
-def make_result(index: int = 0, **changes: object) -> TaskResult:
+def make_result(index: int = 0, /, **changes: object) -> TaskResult:
     """Return a streamed success that was scheduled and started at 0 and ended at 1 s."""
     plain = TaskResult(
         task_id=f"{index}-i0-v0",
@@ -83,12 +83,12 @@ def make_result(index: int = 0, **changes: object) -> TaskResult:
     return msgspec.structs.replace(plain, **changes)
 
 
-def failed_result(index: int = 0, error_type: ErrorType = "server_error", **changes: object) -> TaskResult:
+def failed_result(index: int = 0, error_type: ErrorType = "server_error", /, **changes: object) -> TaskResult:
     """Return a failure without any answer, from 0 to 1 s."""
     return make_result(index, **(_unanswered("failed", error_type) | changes))
 
 
-def cancelled_result(index: int = 0, **changes: object) -> TaskResult:
+def cancelled_result(index: int = 0, /, **changes: object) -> TaskResult:
     """Return a cancelled task without any answer, from 0 to 1 s."""
     return make_result(index, **(_unanswered("cancelled", "cancelled") | {"attempts": ()} | changes))
 
@@ -117,7 +117,7 @@ def make_segment(**changes: object) -> Segment:
     return msgspec.structs.replace(Segment(started_at="2026-11-22T03:05:06Z", host="bench-host", pid=42), **changes)
 
 
-def make_manifest(tasks: int = 1, **changes: object) -> RunManifest:
+def make_manifest(tasks: int = 1, /, **changes: object) -> RunManifest:
     """Return the manifest of a run that is under way."""
     plain = RunManifest(
         run_id="20261122T030506Z-asyncio-0a1b",

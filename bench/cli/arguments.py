@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 from cyclopts import App, ConsumeMultipleError, CycloptsError, Parameter, Token, UnknownOptionError
@@ -14,7 +13,7 @@ from bench.cli.commands import COMMANDS, DEFAULT, Command
 from bench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cyclopts import ArgumentCollection
 

@@ -92,21 +92,15 @@ def _oddities(bindings: Sequence[Binding], is_known: Callable[[str], bool]) -> I
 
 def _odd_lines(bindings: Sequence[Binding]) -> Iterator[str]:
     for each in bindings:
-        lines = each.original.string.strip("\r\n").count("\n") + 1
+        text = each.original.string
+        # The parser counts blank lines to what follows them.
+        blank_lines = text[: len(text) - len(text.lstrip())].count("\n")
+        first = each.original.line + blank_lines
+        last = first + text.strip().count("\n")
         if each.error:
-            last = each.original.line + lines - 1
-            where = f"line {each.original.line}" if lines == 1 else f"lines {each.original.line} to {last}"
+            where = f"line {first}" if first == last else f"lines {first} to {last}"
             yield f", {where}: not KEY=VALUE, or a quote that is not closed; ignored"
         elif each.key is not None and each.value is None:
-            yield f", line {each.original.line + _leading_lines(each)}: no = in it; ignored"
-        elif each.key is not None and lines > 1 + _leading_lines(each):
-            yield (
-                f", line {each.original.line + _leading_lines(each)}: "
-                f"the value of {each.key} goes on over several lines; is a quote not closed?"
-            )
-
-
-def _leading_lines(binding: Binding) -> int:
-    """Return how many blank lines the parser counted to a binding before its own first line."""
-    text = binding.original.string
-    return text[: len(text) - len(text.lstrip())].count("\n")
+            yield f", line {first}: no = in it; ignored"
+        elif each.key is not None and first != last:
+            yield f", line {first}: the value of {each.key} goes on over several lines; is a quote not closed?"

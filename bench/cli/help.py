@@ -25,6 +25,9 @@ _HELP_FLAGS: Final = frozenset({"--help", "-h"})
 _MOST_COLUMNS: Final = 100
 _FEWEST_COLUMNS: Final = 40
 
+#: On a narrower terminal a text begins below its option, not beside it.
+_FEWEST_COLUMNS_BESIDE: Final = 70
+
 #: An option whose name takes more columns has its text begin on the next line.
 _NAME_COLUMNS: Final = 26
 
@@ -68,7 +71,7 @@ def version() -> str:
 
 
 def _root_page(width: int) -> Iterator[str]:
-    yield f"Usage: {PROGRAM} [COMMAND] [OPTIONS]"
+    yield from textwrap.wrap(f"Usage: {PROGRAM} [COMMAND] [OPTIONS]", width, subsequent_indent="  ")
     yield from ("", *textwrap.wrap(_ABOUT, width), "", "Commands")
     for command in COMMANDS.values():
         yield from _entry(command.name, command.summary, width)
@@ -79,7 +82,7 @@ def _root_page(width: int) -> Iterator[str]:
 
 def _command_page(command: Command, width: int) -> Iterator[str]:
     words = f" {command.words}..." if command.words else ""
-    yield f"Usage: {PROGRAM} {command.name}{words} [OPTIONS]"
+    yield from textwrap.wrap(f"Usage: {PROGRAM} {command.name}{words} [OPTIONS]", width, subsequent_indent="  ")
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     yield from ("", *textwrap.wrap(f"{summary} {command.details}", width))
     yield from _options(command.options(), width)
@@ -119,10 +122,11 @@ def _text(option: Option) -> str:
 
 
 def _entry(name: str, text: str, width: int) -> Iterator[str]:
-    indent = " " * (_NAME_COLUMNS + 4)
+    beside = width >= _FEWEST_COLUMNS_BESIDE
+    indent = " " * (_NAME_COLUMNS + 4 if beside else 6)
     lines = textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
-    if len(name) <= _NAME_COLUMNS and lines:
+    if beside and len(name) <= _NAME_COLUMNS and lines:
         lines[0] = f"  {name:<{_NAME_COLUMNS}}  {lines[0].strip()}"
     else:
-        yield f"  {name}"
+        yield from textwrap.wrap(name, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
     yield from lines

@@ -47,12 +47,10 @@ def hint_for(error_type: ErrorType, provider: str | None) -> str:
 
 
 def failure_lines(summary: Summary) -> list[tuple[str, str]]:
-    """Return what failed, most frequent first, and what to do about it, by type of failure."""
+    """Return what failed, most frequent first, and what to do about it; what was cancelled was meant to be."""
     lines = []
     for row in sorted(summary.errors, key=lambda row: -row.tasks):
-        if row.tasks:
+        if row.tasks and row.type != "cancelled":
             tasks = "1 task" if row.tasks == 1 else f"{row.tasks} tasks"
-            status = "" if row.http_status is None else f" (HTTP {row.http_status})"
-            said = f"{tasks} failed: {row.type}{status}: {row.message}"
-            lines.append((said, hint_for(row.type, summary.provider)))
+            lines.append((f"{tasks} failed: {row.type}: {row.message}", hint_for(row.type, summary.provider)))
     return lines

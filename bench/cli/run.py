@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 def execute(settings: Mapping[str, Any], context: Context) -> int:
     """Run a workload and return the exit code."""
-    return run_once(config_from(settings), context)
+    return run_once(config_from(settings), context).exit_code
 
 
-def run_once(config: ConcurrentConfig, context: Context) -> int:
-    """Run what a configuration asks for, and return the exit code.
+def run_once(config: ConcurrentConfig, context: Context) -> Session:
+    """Run what a configuration asks for, and return the session with its outcome.
 
     Raises:
         ConfigError: Something is wrong with it; nothing was sent.
@@ -39,4 +39,4 @@ def run_once(config: ConcurrentConfig, context: Context) -> int:
     session = Session()
     with opened(resolved) as endpoint:
         session.run(config, workload, endpoint)
-    return session.exit_code
+    return session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from bench.clock import utc_now
 from bench.config import MODES
 from bench.endpoints.resolve import opened, resolve
 from bench.observe.comparison_table import print_comparison
+from bench.observe.text import printable
 from bench.workload import build_workload
 
 if TYPE_CHECKING:
@@ -40,19 +42,21 @@ def run_series(name: str, settings: Mapping[str, Any], context: Context, **fixed
     resolved = resolve(first, context.environment)
     workload = build_workload(first, sys.stdin.buffer)
     session = Session()
+    # Imported by the first run it would be that one's start-up and nobody else's.
+    importlib.import_module("bench.clients.openai_sdk")
     with opened(resolved) as endpoint:
         for place, config in enumerate(configs, 1):
             if session.stop.draining:
                 break
             if not config.quiet:
                 note(f"\n{place} of {len(configs)}: {config.mode}, {workload.count} tasks")
-            session.run(config, workload, endpoint)
+            session.run(config, workload, endpoint, details=False)
     outcomes = session.outcomes
     if not first.quiet:
-        say("")
+        note("")
         print_comparison([outcome.summary for outcome in outcomes])
         for outcome in outcomes:
-            say(f"records: {outcome.directory}")
+            say(f"records: {printable(str(outcome.directory))}")
     if settings["report"] and outcomes:
         out_dir = first.results_dir / f"{name}-{utc_now():%Y%m%dT%H%M%SZ}"
         draw_report([outcome.directory for outcome in outcomes], out_dir, quiet=first.quiet)

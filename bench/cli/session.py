@@ -96,8 +96,16 @@ class Session:
             return INTERRUPTED
         return OK if self.outcomes and all(map(_succeeded, self.outcomes)) else FAILED
 
-    def run(self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint) -> RunOutcome:
+    def run(
+        self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, *, details: bool = True
+    ) -> RunOutcome:
         """Run a workload, show its progress and its numbers, and draw its report.
+
+        Args:
+            config: Every setting.
+            workload: The tasks.
+            endpoint: Where they go.
+            details: Show the run's own numbers; failures are shown in any case.
 
         Raises:
             ConfigError: The results or the log cannot be written; nothing was sent.
@@ -109,7 +117,9 @@ class Session:
         with self._logged(config, log_file, run.directory.name, endpoint):
             outcome = self._watched(config, workload.count, run)
             self.outcomes.append(outcome)
-            _show(config, outcome)
+            if details and not config.quiet:
+                _show(config, outcome)
+            _show_failures(outcome)
             if config.report:
                 draw_report([outcome.directory], outcome.directory, quiet=config.quiet)
         return outcome
@@ -121,10 +131,10 @@ class Session:
             self._terminal.line(Text(f"stopping: {_stage_text(stage, in_flight.count, config.grace)}"))
 
         with (
+            interrupts(self.stop, grace_s=config.grace, announce=announce) as came,
             progress_display(
                 total=tasks, slots=config.slots, mode=config.mode, quiet=config.quiet, terminal=self._terminal
             ) as display,
-            interrupts(self.stop, grace_s=config.grace, announce=announce) as came,
         ):
             outcome = run.execute(stop=self.stop, observers=(display, in_flight))
         self.interrupted = self.interrupted or came.interrupted
@@ -204,14 +214,18 @@ def check_files(config: ConcurrentConfig) -> None:
 
 
 def _show(config: ConcurrentConfig, outcome: RunOutcome) -> None:
-    """Print a run's numbers, where its records are and what to do about its failures."""
-    if not config.quiet:
-        print_summary(outcome.summary)
-        say(f"records: {printable(str(outcome.directory))}")
-        if config.output is not None:
-            say(f"results: {printable(str(config.output))}")
-        say(f"again:   {printable(command_line(config))}")
+    """Print a run's numbers, where its records are and how to run it again."""
+    print_summary(outcome.summary)
+    say(f"records: {printable(str(outcome.directory))}")
+    if config.output is not None:
+        say(f"results: {printable(str(config.output))}")
+    say(f"again:   {printable(command_line(config))}")
+
+
+def _show_failures(outcome: RunOutcome) -> None:
+    """Tell what went wrong and what to do about it."""
     if outcome.error is not None:
-        fail(f"the run had to stop: {printable(outcome.error)}", f"its records and run.log are in {outcome.directory}")
+        where = printable(str(outcome.directory))
+        fail(f"the run had to stop: {printable(outcome.error)}", f"its records and its log are in {where}")
     for said, hint in failure_lines(outcome.summary):
         fail(printable(said), hint)

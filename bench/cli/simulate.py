@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import msgspec
 from bench.cli.context import FAILED, OK, Context
 from bench.cli.interrupts import interrupts
 from bench.cli.messages import note, say
+from bench.cli.options import simulator_options
 from bench.errors import ConfigError, EndpointError
 from bench.simulator.process import SimulatorError, SimulatorProcess
 from bench.simulator.settings import SettingsError, SimulatorSettings
@@ -31,7 +33,7 @@ def execute(settings: Mapping[str, Any], _context: Context) -> int:
     try:
         wanted = SimulatorSettings(**settings)
     except SettingsError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(_by_option(str(error))) from error
     stop = StopSignal()
     with interrupts(stop, grace_s=0, announce=lambda _stage: None):
         try:
@@ -42,6 +44,13 @@ def execute(settings: Mapping[str, Any], _context: Context) -> int:
             raise EndpointError(str(error)) from error
     say(msgspec.json.encode(stats).decode())
     return OK if stop.draining else FAILED
+
+
+def _by_option(message: str) -> str:
+    """Return a message about settings with the names of their options."""
+    for option in simulator_options():
+        message = re.sub(rf"\b{option.field}\b(?! *=)", option.name, message)
+    return message
 
 
 def _serve(process: SimulatorProcess, stop: StopSignal) -> SimulatorStats:

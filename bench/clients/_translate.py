@@ -111,10 +111,11 @@ class Translator:
             return CallError("stream_reset", f"the connection broke within the answer: {words}")
         if any_is(socket.gaierror):
             return CallError("dns", f"the host cannot be resolved: {words}")
+        if any_is(TimeoutError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout):
+            # Before TLS: a handshake that waits when its time is up has failed with an error of both kinds.
+            return CallError("timeout_connect", f"no connection in time: {words}")
         if any_is(ssl.SSLError):
             return CallError("tls", f"no secure connection: {words}")
-        if any_is(TimeoutError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout):
-            return CallError("timeout_connect", f"no connection in time: {words}")
         if any_is(*self._unconnected):
             return CallError("connect", f"no connection: {words}")
         return self._unanswered(words)

@@ -207,7 +207,7 @@ def _identity(endpoint: Endpoint) -> dict[str, Any]:
     """Return the arguments that say whom the SDK asks, and as whom."""
     key = _sendable(endpoint.api_key)
     # Named among the headers too, or the SDK prefers one from the environment's OPENAI_CUSTOM_HEADERS.
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {**endpoint.headers, "Authorization": f"Bearer {key}"}
     return {"base_url": endpoint.base_url, "api_key": key, "default_headers": headers, "max_retries": 0}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from bench.endpoints.address import checked_address, host_of, is_loopback
+from bench.endpoints.local import local_endpoint
 from bench.endpoints.simulated import simulated_endpoint, simulator_settings
 from bench.errors import ConfigError
 from bench.providers import PROVIDERS, Endpoint, Provider, Secret
@@ -83,10 +84,7 @@ def opened(resolved: ResolvedProvider) -> Iterator[Endpoint]:
         with simulated_endpoint(resolved.simulator) as endpoint:
             yield msgspec.structs.replace(endpoint, model=resolved.endpoint.model)
     elif not resolved.endpoint.base_url:
-        # Here, because only this provider needs it, and it may not be installed.
-        from bench.endpoints.local import local_endpoint  # noqa: PLC0415
-
-        with local_endpoint() as endpoint:
+        with local_endpoint(slots=resolved.slots) as endpoint:
             yield endpoint
     else:
         yield resolved.endpoint

@@ -9,6 +9,8 @@ import os
 import selectors
 import signal
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from pathlib import Path
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Final, Self
@@ -24,6 +26,7 @@ from bench.worker import Assignment
 from bench.worker.record import Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.context import ForkServerContext, SpawnContext
 
     from bench.engines._base import Job
@@ -32,6 +35,8 @@ _log = logging.getLogger("bench.engines")
 
 #: What the fork server imports once, so that N workers do not pay for N imports.
 _PRELOAD: Final = ["bench.engines.process_worker", "bench.clients.openai_sdk"]
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
 
 #: A slot whose workers die this often before they stand ready is beyond help.
 _START_TRIES: Final = 3
@@ -262,8 +267,27 @@ def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOAD)
+        with _root_importable():
+            forkserver.ensure_running()
         return context
     return multiprocessing.get_context("spawn")
+
+
+@contextlib.contextmanager
+def _root_importable() -> Iterator[None]:
+    """Let a Python that starts inside the block find this package; it passes over a preload that it cannot find.
+
+    The fork server does not take over `sys.path`, and the current folder need not be the project's.
+    """
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(_ROOT) if before is None else os.pathsep.join((str(_ROOT), before))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def _how_it_ended(process: BaseProcess) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -34,9 +35,8 @@ def write_document(run: Path, summary: Summary, output: Path) -> None:
     Raises:
         JournalError: The journal cannot be read, or the file cannot be written.
     """
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("wb") as file:
+        with _whole_file(output) as file:
             file.write(b'{"run":' + (run / MANIFEST).read_bytes())
             file.write(b',\n"summary":' + msgspec.json.encode(summary))
             file.write(b',\n"workers":' + msgspec.json.encode(summary.workers))
@@ -44,13 +44,30 @@ def write_document(run: Path, summary: Summary, output: Path) -> None:
             for number, line in enumerate(_ordered_lines(run)):
                 file.write((b"\n" if number == 0 else b",\n") + line)
             file.write(b"\n]}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(output)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         msg = f"cannot write {output}: {error.strerror}; the records are in {run}"
         raise JournalError(msg) from error
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that stands under its name once the block has ended well, and leaves nothing behind if it has not."""
+    if path.exists() and not path.is_file():
+        # A device or a pipe has nothing to keep, and must not be replaced by a file.
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _ordered_lines(run: Path) -> Iterator[bytes]:

@@ -100,6 +100,7 @@ class Run:
         self._endpoint = endpoint
         self._clock: Clock = MonotonicClock()
         self._startup_s: float | None = None
+        self._startup_cpu_s: float | None = None
         self.directory = create_run_directory(config.results_dir, config.mode, now)
         manifest = first_manifest(self.directory.name, config, workload, endpoint, command, now)
         self._journal = Journal(self.directory, manifest)
@@ -135,6 +136,7 @@ class Run:
         usage = monitor.stop()
         cost = HarnessCost(
             startup_s=self._startup_s,
+            startup_cpu_s=self._startup_cpu_s,
             cpu_s=usage.cpu_s,
             peak_pss_bytes=usage.peak_pss_bytes,
             wakeup_lag_p99_s=usage.wakeup_lag_p99_s,
@@ -148,6 +150,7 @@ class Run:
 
         def ready() -> None:
             self._startup_s = (self._clock.now_ns() - origin_ns) / NS_PER_S
+            self._startup_cpu_s = monitor.cpu_s()
             for observer in observers:
                 observer.ready()
 

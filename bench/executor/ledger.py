@@ -53,7 +53,8 @@ class Ledger:
         """Return the next task, or None when there is none or the run is draining."""
         scheduled_ns = self._clock.now_ns()
         with self._lock:
-            if self._stop.draining:
+            # After an error the stop is on its way, in a thread of its own.
+            if self._stop.draining or self.error is not None:
                 return None
             try:
                 task = next(self._tasks, None)

@@ -152,7 +152,7 @@ def plain_line(snapshot: Snapshot, mode: Mode, slots: int, *, last: bool = False
 
 def _title(snapshot: Snapshot, mode: Mode, slots: int) -> str:
     if snapshot.ready or snapshot.done:
-        return f"{mode}, one request at a time" if slots == 1 else f"{mode}, up to {slots} requests at once"
+        return f"{mode}, one request at a time" if slots == 1 else f"{mode}, {slots} requests at once"
     workers = "1 worker" if slots == 1 else f"{slots} workers"
     return f"{mode}: starting {workers} ({stopwatch(snapshot.elapsed_s)})"
 

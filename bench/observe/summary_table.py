@@ -48,7 +48,7 @@ def print_summary(summary: Summary, *, stream: TextIO | None = None) -> None:
 def _shape(summary: Summary) -> str:
     if summary.concurrency == 1:
         return f"{summary.mode}, one request at a time"
-    return f"{summary.mode}, up to {summary.concurrency} requests at once"
+    return f"{summary.mode}, {summary.concurrency} requests at once"
 
 
 def _facts(summary: Summary) -> dict[str, list[str]]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class SafeStream(io.TextIOBase):
     """Writes to a text stream and never raises: what cannot be written is lost, and after a broken pipe everything is.
 
-    It writes to the file descriptor, past Python's own buffer: a thread that a stopped terminal blocks holds no lock
-    that the interpreter needs in order to exit.
+    It writes to the file descriptor, past Python's own buffer: what is left in that after a failed write is tried again
+    when the interpreter exits, which then complains and changes the exit code.
 
     Args:
         stream: Where to write, or None where there is nothing (a process started with a closed descriptor).
@@ -59,7 +59,7 @@ class SafeStream(io.TextIOBase):
         data = _encoded(text, self.encoding)
         try:
             if self._fd is not None:
-                self._stream.write(text); self._stream.flush()
+                _write_all(self._fd, data)
             elif self._stream is not None:
                 self._stream.write(data.decode(self.encoding))
                 self._stream.flush()

@@ -12,8 +12,21 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+#: Outside this range zeros become hard to count.
+_PLAIN_FROM: Final = 1e-4
+_PLAIN_BELOW: Final = 1e7
+
+#: Beside a vertical axis numbers from here on are given in thousands.
+_BRIEF_FROM: Final = 10_000
+
+#: What a vertical axis takes to the left of its plot: name, labels of six characters, and the white between.
+SCALE_PX: Final = 66.0
+
 #: A tick needs about this much room beside the next, with its label.
 _TICK_PX: Final = 50
+
+#: More are not read.
+_TICKS_AT_MOST: Final = 9
 
 #: Values whose largest is this many times their smallest are shown on a logarithmic axis.
 _LOG_FROM: Final = 50
@@ -24,7 +37,7 @@ _FINE_DECADES: Final = 2.2
 
 def plain(value: float, _place: object = None) -> str:
     """Return a tick's label: no power of ten up to a million, thousands set apart."""
-    if value and (abs(value) >= 1e7 or abs(value) < 1e-4):  # noqa: PLR2004 - where zeros become hard to count
+    if value and not _PLAIN_FROM <= abs(value) < _PLAIN_BELOW:
         return f"{value:.0e}"
     return f"{value:,.10g}"
 
@@ -32,7 +45,8 @@ def plain(value: float, _place: object = None) -> str:
 def horizontal(axes: Axes, low: float, high: float, label: str, width_px: float) -> None:
     """Set up a linear axis along the bottom from `low` to `high`."""
     axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=max(2, int(width_px / _TICK_PX)), steps=[1, 2, 2.5, 5, 10]))
+    ticks = min(_TICKS_AT_MOST, max(2, int(width_px / _TICK_PX)))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(plain))
     axes.set_xlabel(label)
     axes.tick_params(axis="x", length=0, pad=5)
@@ -76,11 +90,18 @@ def doubling(axes: Axes, values: Sequence[int], label: str, width_px: float) -> 
     axes.tick_params(axis="x", length=0, pad=5)
 
 
-def vertical(axes: Axes, high: float, label: str, *, whole: bool = False, ticks: int = 4) -> None:
-    """Set up a linear axis along the left from 0 to a little above `high`."""
+def vertical(axes: Axes, high: float, label: str, width_px: float, ticks: Sequence[float] = ()) -> None:
+    """Set up a linear axis along the left from 0 to a little above `high`; it chooses ticks unless they are given."""
     axes.set_ylim(0, high * 1.08 or 1.0)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=whole, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(plain))
-    axes.set_ylabel(label)
+    axes.yaxis.set_major_locator(FixedLocator(ticks) if ticks else MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(_brief))
+    axes.set_ylabel(label, va="center")
+    # At the left end of the room for the scale, whatever the width of the ticks' labels.
+    axes.yaxis.set_label_coords(-(SCALE_PX - 9) / width_px, 0.5)
     axes.tick_params(axis="y", length=0, pad=5)
     axes.grid(visible=True, axis="y")
+
+
+def _brief(value: float, _place: object = None) -> str:
+    """Return a tick's label that is at most six characters long: `20k` for 20,000."""
+    return f"{value / 1000:,.10g}k" if abs(value) >= _BRIEF_FROM else plain(value)

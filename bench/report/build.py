@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from bench.errors import ConfigError
 from bench.journal import write_atomically
 from bench.report.cautions import cautions
-from bench.report.charts import NAMES, charts
+from bench.report.chart import NAMES
+from bench.report.charts import charts
 from bench.report.fonts import ChartFonts
 from bench.report.load import load
 from bench.report.page import Content, page

@@ -57,10 +57,14 @@ _WORDS: Final[dict[Kind, tuple[str, str]]] = {
     "short": ("Shorter than 10 s", "Start and end weigh heavily in throughput; run more tasks for a steady figure."),
     "few": (
         "Too few successes for some percentiles",
-        f"They are shown as n/a: the median needs {SAMPLES_NEEDED['p50']} successes, p90 {SAMPLES_NEEDED['p90']}, "
-        f"p95 {SAMPLES_NEEDED['p95']}, p99 {SAMPLES_NEEDED['p99']}.",
+        "They are shown as n/a. Successes needed: "
+        + ", ".join(f"{name} {needed}" for name, needed in SAMPLES_NEEDED.items())
+        + ".",
     ),
-    "never_full": ("N was never reached", "The load was lower than asked for: run at least N tasks, better several times N."),
+    "never_full": (
+        "N was never reached",
+        "The load was lower than asked for: run at least N tasks, better several times N.",
+    ),
     "spread": ("Latency varies", "Look at the distribution, not at the mean."),
     "too_quick": ("Tasks shorter than 1 ms", "At this scale clock and scheduler are part of the figure."),
     "late": ("The machine woke the harness late", "Times may be too long by as much; close what else is running."),
@@ -120,11 +124,15 @@ def cautions(shown: Sequence[ShownRun], fonts: ChartFonts) -> tuple[Caution, ...
             found.append(Caution(kind=kind, cases=_in_common(cases, len(shown))))
     if any(item.run.manifest.endpoint.get("provider") == "simulator" for item in shown):
         found.append(Caution(kind="simulated", cases=()))
-    if fonts.written_out:
-        cases = [(f"{visible(char)} as", said) for char, said in sorted(fonts.written_out.items())]
-        found.append(Caution(kind="written_out", cases=tuple(cases)))
-    if fonts.borrowed:
-        found.append(Caution(kind="borrowed", cases=tuple(sorted(fonts.borrowed.items()))))
+    # The page may be read where these characters have no glyph either: their numbers can always be read.
+    special: tuple[tuple[Kind, dict[str, str]], ...] = (
+        ("written_out", fonts.written_out),
+        ("borrowed", fonts.borrowed),
+    )
+    for name, characters in special:
+        if characters:
+            cases = [(f"U+{ord(char):04X}", said) for char, said in sorted(characters.items())]
+            found.append(Caution(kind=name, cases=tuple(cases)))
     return tuple(found)
 
 
@@ -139,8 +147,9 @@ def _unfinished(item: ShownRun) -> str | None:
     manifest, tasks = item.run.manifest, item.run.summary.tasks
     if manifest.status == "completed" and not tasks.not_started:
         return None
-    said = f"{manifest.status}, {count(tasks.ok + tasks.failed + tasks.cancelled)} of {of_things(tasks.total, 'task')} recorded"
-    return said if manifest.error is None else f"{said} ({visible(manifest.error, at_most=300)})"
+    recorded = count(tasks.ok + tasks.failed + tasks.cancelled)
+    said = f"{manifest.status}, {recorded} of {of_things(tasks.total, 'task')} recorded"
+    return said if manifest.error is None else f"{said}: {visible(manifest.error, at_most=300)}"
 
 
 def _failures(item: ShownRun) -> str | None:
@@ -167,7 +176,8 @@ def _spread(item: ShownRun) -> str | None:
     latency = item.run.summary.latency_s
     if latency.sd is None or not latency.mean or latency.max is None or latency.sd < _WIDE * latency.mean:
         return None
-    return f"sd {percent(latency.sd / latency.mean)} of the mean, slowest {number(latency.max / latency.mean)} times the mean"
+    slowest = number(latency.max / latency.mean)
+    return f"sd {percent(latency.sd / latency.mean)} of the mean, slowest {slowest} times the mean"
 
 
 def _too_quick(item: ShownRun) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from bench.report.axis import doubling, spread, vertical
+from bench.report.axis import SCALE_PX, doubling, spread, vertical
 from bench.report.numbers import unit_for
 from bench.report.sheet import Sheet
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _PLOT_PX: Final = 230.0
 _NARROW_PLOT_PX: Final = 190.0
 _AXIS_PX: Final = 46.0
-_SCALE_PX: Final = 58.0
 _TITLE_PX: Final = 24.0
 _GAP_PX: Final = 26.0
 
@@ -66,7 +65,9 @@ def draw_against_n(paper: Paper, panels: Sequence[tuple[str, Sequence[Points]]])
             _draw_points(axes, series)
         places = [n for series in lines for n, _ in series.at]
         doubling(axes, places, "N, requests in flight at most", grid.plot_width_px)
-        vertical(axes, max((value for series in lines for _, value in series.at), default=1.0), label)
+        vertical(
+            axes, max((value for series in lines for _, value in series.at), default=1.0), label, grid.plot_width_px
+        )
     return sheet.figure
 
 
@@ -101,7 +102,9 @@ def draw_shares(paper: Paper, panels: Sequence[tuple[str, Sequence[Curve]]], wha
     columns = 1 if len(panels) == 1 else 2 if len(panels) in {2, 4} else 3
     grid = _Grid(paper, len(panels), columns=columns, titled=any(title for title, _ in panels))
     sheet = Sheet(paper, grid.body_px, marks)
-    ends = [float(end) for _, curves in panels for curve in curves for end in (curve.values_s.min(), curve.values_s.max())]
+    ends = [
+        float(end) for _, curves in panels for curve in curves for end in (curve.values_s.min(), curve.values_s.max())
+    ]
     unit, per_s = unit_for(ends)
     for number, (title, curves) in enumerate(panels):
         left_px, top_px = grid.corner(number)
@@ -110,9 +113,8 @@ def draw_shares(paper: Paper, panels: Sequence[tuple[str, Sequence[Curve]]], wha
         axes = sheet.axes(left_px, top_px, grid.plot_width_px, grid.plot_px)
         spread(axes, [end * per_s for end in ends], f"{what} ({unit})", grid.plot_width_px)
         axes.grid(visible=True, axis="x")
-        vertical(axes, 1.0, "share of tasks")
+        vertical(axes, 1.0, "share of tasks", grid.plot_width_px, [0, 0.25, 0.5, 0.75, 1])
         axes.set_ylim(0, 1.03)
-        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
         for curve in curves:
             _draw_curve(axes, curve, per_s)
@@ -142,11 +144,11 @@ class _Grid:
         self._title_px = _TITLE_PX if titled else 8.0
         self.plot_px = _NARROW_PLOT_PX if paper.narrow or self._rows > 1 else _PLOT_PX
         self._cell_px = (paper.width_px - _GAP_PX * (self._columns - 1)) / self._columns
-        self.plot_width_px = self._cell_px - _SCALE_PX - 10
+        self.plot_width_px = self._cell_px - SCALE_PX - 10
         self._row_px = self._title_px + self.plot_px + _AXIS_PX
         self.body_px = self._rows * self._row_px
 
     def corner(self, number: int) -> tuple[float, float]:
         """Return the left and top edge of a panel's plot."""
         row, column = divmod(number, self._columns)
-        return column * (self._cell_px + _GAP_PX) + _SCALE_PX, row * self._row_px + self._title_px
+        return column * (self._cell_px + _GAP_PX) + SCALE_PX, row * self._row_px + self._title_px

@@ -9,8 +9,8 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fontTools import subset
-from fontTools.ttLib import TTFont
+from fontTools import subset  # type: ignore[import-untyped] # it has no types
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped] # it has no types
 from matplotlib import font_manager
 
 from bench.report.visible import visible
@@ -44,6 +44,9 @@ _OF_THE_MACHINE: Final = (
     "Symbola",
 )
 
+#: No chart has room for a longer label.
+_LABEL_AT_MOST: Final = 300
+
 #: Select how the character before them is shown; drawn alone they are boxes.
 _SELECTORS: Final = frozenset({"\ufe0e", "\ufe0f", "\u200d"})
 
@@ -70,15 +73,13 @@ class ChartFonts:
         return f"<ChartFonts {self.families} written_out={len(self.written_out)}>"
 
     def drawable(self, text: str) -> str:
-        """Return the text with hidden characters made visible and those without a glyph written out."""
-        return "".join(self._drawable(char) for char in visible(text))
+        """Return the text with hidden characters made visible and those without a glyph written out, cut where long."""
+        return "".join(self._drawable(char) for char in visible(text, at_most=_LABEL_AT_MOST))
 
     def _drawable(self, char: str) -> str:
-        if ord(char) in self._known:
-            return char
         if char in _SELECTORS:
             return ""
-        if char in self.borrowed:
+        if ord(char) in self._known or char in self.borrowed:
             return char
         lender = self._lender(char)
         if lender is not None:
@@ -123,7 +124,7 @@ def _characters_of(family: str) -> frozenset[int]:
 
 def embedded(characters: Iterable[str]) -> str:
     """Return those glyphs of the bundled font that the characters need, as the `data:` address of a WOFF file."""
-    options = subset.Options(flavor="woff", hinting=False, layout_features=["kern"], notdef_outline=True)
+    options = subset.Options(flavor="woff", hinting=False, layout_features=["kern"], bidi_closure=False)
     with TTFont(FONT_FILE, lazy=True) as font:
         subsetter = subset.Subsetter(options)
         subsetter.populate(unicodes=bundled_characters() & {ord(char) for char in characters})

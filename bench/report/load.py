@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -17,11 +16,21 @@ from bench.summary.tally import ResultRow, Tally
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from bench.records import RunManifest
     from bench.summary import Summary
 
 #: No run lasts 30 years: a larger number is damage, and would only break the charts.
 _LONGEST_S: Final = 1e9
+
+#: More tasks than this, requests in flight, tokens or bytes are a damaged number (a million times a million).
+_LARGEST: Final = 1e12
+
+_HINT: Final = "name directories of runs, such as results/<run id>"
+
+#: A difference of two instants may be below zero by as much.
+_ROUNDING_S: Final = 1e-6
 
 #: Topics beyond this many are counted under one name: the page shows a dozen.
 _TOPICS_AT_MOST: Final = 10_000
@@ -53,10 +62,10 @@ class LoadedRun:
     manifest: RunManifest
     summary: Summary
     successes: pd.DataFrame
-    first_tokens_s: np.ndarray[tuple[int], np.dtype[np.float64]]
-    sent_s: np.ndarray[tuple[int], np.dtype[np.float64]]
-    ended_s: np.ndarray[tuple[int], np.dtype[np.float64]]
-    refused_s: np.ndarray[tuple[int], np.dtype[np.float64]]
+    first_tokens_s: NDArray[np.float64]
+    sent_s: NDArray[np.float64]
+    ended_s: NDArray[np.float64]
+    refused_s: NDArray[np.float64]
 
 
 def load(run: Path) -> LoadedRun:
@@ -70,15 +79,18 @@ def load(run: Path) -> LoadedRun:
         manifest = read_manifest(run)
         for row in iter_last_results(run, _Row):
             columns.add(row)
-        summary = columns.tally.summary(manifest)
     except JournalError as error:
         msg = f"cannot report on {run}: {error}"
-        raise ConfigError(msg, "name directories of runs, such as results/<run id>") from error
+        raise ConfigError(msg, _HINT) from error
+    except RecursionError as error:
+        msg = f"cannot report on {run}: its files are nested too deep to be records"
+        raise ConfigError(msg, _HINT) from error
+    _check_manifest(run, manifest)
     columns.check(run)
     return LoadedRun(
         path=run,
         manifest=manifest,
-        summary=summary,
+        summary=columns.tally.summary(manifest),
         successes=columns.successes(),
         first_tokens_s=_numbers(columns.tally.times["ttft_s"]),
         sent_s=_numbers(columns.tally.sent),
@@ -87,7 +99,29 @@ def load(run: Path) -> LoadedRun:
     )
 
 
-def _numbers(column: array[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _check_manifest(run: Path, manifest: RunManifest) -> None:
+    """Refuse numbers that no run has.
+
+    Raises:
+        ConfigError: A count is out of range, or a cost is not a time or an amount.
+    """
+    costs = [segment.cost for segment in manifest.segments if segment.cost is not None]
+    named: list[tuple[str, float | None, int]] = [
+        ("concurrency", manifest.concurrency, 1),
+        ("tasks", manifest.tasks, 0),
+    ]
+    named += [(name, getattr(cost, name), 0) for cost in costs for name in cost.__struct_fields__]
+    for name, value, least in named:
+        if value is not None and not least <= value <= _LARGEST:
+            raise _damaged(run, "run.json", f"{name} is {value!s:.40}")
+
+
+def _damaged(run: Path, file: str, what: str) -> ConfigError:
+    msg = f"cannot report on {run}: {file} is damaged: {what}"
+    return ConfigError(msg, _HINT)
+
+
+def _numbers(column: array[float]) -> NDArray[np.float64]:
     return np.frombuffer(column, dtype=np.float64) if column else np.empty(0)
 
 
@@ -119,18 +153,24 @@ class _Columns:
         return code
 
     def check(self, run: Path) -> None:
-        """Refuse times that no clock has given.
+        """Refuse times that no clock has given, and tokens that no model has written.
 
         Raises:
-            ConfigError: A time is not a number, negative by more than rounding, or beyond 30 years.
+            ConfigError: A time is negative by more than rounding, or beyond 30 years, or there are too many tokens.
         """
         tally = self.tally
-        named = {**tally.times, "sent_s": tally.sent, "end_s": tally.ended, "latency_s of failures": tally.failed_latencies}
+        named = {
+            **tally.times,
+            "sent_s": tally.sent,
+            "end_s": tally.ended,
+            "latency_s of failures": tally.failed_latencies,
+        }
+        for name, tokens in vars(tally.tokens).items():
+            if not 0 <= tokens <= _LARGEST:
+                raise _damaged(run, "tasks.jsonl", f"the sum of {name} tokens is {tokens!s:.40}")
         for name, column in named.items():
-            if len(column) and not (min(column) >= -1e-6 and max(column) <= _LONGEST_S):
-                worst = max(column, key=lambda value: math.inf if math.isnan(value) else abs(value))
-                msg = f"cannot report on {run}: tasks.jsonl is damaged: {name} is {worst:g}"
-                raise ConfigError(msg, "times are seconds since the start of the run; nothing in the directory was changed")
+            if len(column) and not (min(column) >= -_ROUNDING_S and max(column) <= _LONGEST_S):
+                raise _damaged(run, "tasks.jsonl", f"{name} is {max(column, key=abs):g}")
 
     def successes(self) -> pd.DataFrame:
         """Return the successes as a frame."""
@@ -138,6 +178,6 @@ class _Columns:
         return pd.DataFrame(
             {
                 "latency_s": _numbers(self.tally.times["latency_s"]),
-                "topic": pd.Categorical.from_codes(codes, categories=list(self.topics)),
+                "topic": pd.Categorical.from_codes(codes, categories=pd.Index(list(self.topics), dtype="str")),
             }
         )

@@ -1,4 +1,4 @@
-"""Numbers as text: three digits that matter, a unit per column, and `n/a` with its reason where nothing was measured."""
+"""Numbers as text: three digits that matter, a unit, and `n/a` where nothing was measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ NOT_AVAILABLE: Final = "n/a"
 #: Names of units of time, with how many make a second, largest first.
 _UNITS: Final = (("s", 1.0), ("ms", 1e3), ("µs", 1e6))
 
-#: From here on a power of ten reads better than its zeros.
+#: Outside this range a power of ten reads better than its zeros.
+_PLAIN_FROM: Final = 1e-6
 _PLAIN_BELOW: Final = 1e12
 
 
@@ -31,7 +32,7 @@ def number(value: float | None) -> str:
         return NOT_AVAILABLE
     if value == 0:
         return "0"
-    if not math.isfinite(value) or abs(value) >= _PLAIN_BELOW or abs(value) < 1e-6:  # noqa: PLR2004 - a millionth
+    if not math.isfinite(value) or abs(value) >= _PLAIN_BELOW or abs(value) < _PLAIN_FROM:
         return f"{value:.3g}"
     places = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{round(value, places):,.{places}f}"

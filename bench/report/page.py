@@ -59,7 +59,11 @@ def page(content: Content, classes: Classes) -> str:
         classes: The styles of its charts.
     """
     templates = Environment(
-        loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     body = templates.get_template("body.html.j2").render(content=content)
     css = _css(classes, set(body) | set(content.heading))
@@ -78,4 +82,4 @@ def _css(classes: Classes, characters: set[str]) -> str:
     # Paper is white: the dark colours are for screens only.
     dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{css_variables(dark=True)}}}}}"
     style = (_ASSETS / "style.css").read_text(encoding="utf-8")
-    return "\n".join((font, light, dark, style, classes.css()))
+    return f"{font}\n{light}\n{dark}\n{style}\n{classes.css()}"

@@ -22,6 +22,9 @@ _VALUE_AT_MOST: Final = 300
 #: A nested value is written with dots; deeper ones as they stand.
 _DEPTH_AT_MOST: Final = 3
 
+#: More names than these do not read well behind a value.
+_NAMES_AT_MOST: Final = 3
+
 #: The files of a run that a reader may want, in the order in which they come to be.
 _FILES: Final = ("run.json", "workload.jsonl", "tasks.jsonl", "summary.json", "run.log")
 
@@ -78,7 +81,9 @@ def environment(shown: Sequence[ShownRun]) -> Table:
     for item in shown:
         manifest = item.run.manifest
         hosts = [segment.host for segment in manifest.segments]
-        found.append({**manifest.environment, "host": ", ".join(dict.fromkeys(hosts)) or None, "endpoint": manifest.endpoint})
+        found.append(
+            {**manifest.environment, "host": ", ".join(dict.fromkeys(hosts)) or None, "endpoint": manifest.endpoint}
+        )
     return _compared("environment", "Environment", shown, found)
 
 
@@ -100,7 +105,7 @@ def _compared(name: str, title: str, shown: Sequence[ShownRun], found: Sequence[
 
 
 def _some(names: Sequence[str]) -> str:
-    return "; ".join(names) if len(names) <= 3 else f"{names[0]}; and {len(names) - 1} more"  # noqa: PLR2004 - as many as read well
+    return "; ".join(names) if len(names) <= _NAMES_AT_MOST else f"{names[0]}; and {len(names) - 1} more"
 
 
 def _flat(values: Mapping[str, object], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:

@@ -8,19 +8,18 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from bench.report.sheet import NARROW_PX, PX_PER_INCH, WIDE_PX, Paper
-from bench.report.theme import css_value, settings
+from bench.report.theme import css_value, drawing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
 
-    from bench.report.charts import Chart
+    from bench.report.chart import Chart
 
 #: Pixels of a PNG for each pixel of the page: sharp on dense screens.
 _DENSITY: Final = 2
@@ -74,9 +73,9 @@ def render(chart: Chart, *, families: Sequence[str], notes: tuple[str, ...], cla
         return Drawn(chart=chart)
     pages = []
     for width_px in (WIDE_PX, NARROW_PX):
-        with mpl.rc_context(settings(list(families), f"{chart.name}-{width_px}")):
+        with drawing(families, f"{chart.name}-{width_px}"):
             pages.append(_svg(chart.draw(Paper(width_px=width_px)), f"{chart.title}. {chart.caption}", classes))
-    with mpl.rc_context(settings(list(families), chart.name)):
+    with drawing(families, chart.name):
         png = _png(chart.draw(Paper(width_px=WIDE_PX, title=chart.title, notes=notes)))
     return Drawn(chart=chart, wide=pages[0], narrow=pages[1], png=png)
 
@@ -84,7 +83,7 @@ def render(chart: Chart, *, families: Sequence[str], notes: tuple[str, ...], cla
 def _png(figure: Figure) -> bytes:
     file = io.BytesIO()
     figure.dpi = PX_PER_INCH * _DENSITY
-    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})  # type: ignore[no-untyped-call] # matplotlib types none
     return file.getvalue()
 
 
@@ -92,7 +91,7 @@ def _svg(figure: Figure, description: str, classes: Classes) -> str:
     file = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.patch.set_alpha(0)
-    FigureCanvasSVG(figure).print_svg(file, metadata=metadata)
+    FigureCanvasSVG(figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call] # matplotlib types none
     svg = file.getvalue()
     svg = _SHEET_OF_ITS_OWN.sub("", svg[svg.index("<svg") :], count=1)
     svg = _STYLE.sub(lambda found: f' class="{classes.name(found[1])}"', svg)

@@ -26,7 +26,7 @@ _BETWEEN_PX: Final = 36.0
 _LABELS_AT_MOST: Final = 0.34
 
 #: Room for the half of the first and last tick's label that stands outside the plot.
-_INSET_PX: Final = 8.0
+_INSET_PX: Final = 18.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Panel:
 
 
 def draw_rows(paper: Paper, panels: Sequence[Panel], marks: Sequence[Mark] = ()) -> Figure:
-    """Draw panels beside each other with their labels at the left; on narrow paper below each other, words above bars."""
+    """Draw panels beside each other, labels at the left; on narrow paper below each other, words above bars."""
     rows = len(panels[0].rows)
     row_px = _ROW_WITH_LABEL_PX if paper.narrow else _ROW_PX
     panel_px = rows * row_px + _AXIS_PX
@@ -124,7 +124,9 @@ def _draw_row(axes: Axes, row: Row, middle_px: float) -> None:
         if row.more:
             axes.barh(middle_px, row.more, left=row.value, height=_BAR_PX, color=colour, alpha=0.35, linewidth=0)
         return
-    axes.plot([row.low, row.high], [middle_px, middle_px], color=colour, linewidth=2.5, solid_capstyle="butt", clip_on=False)
+    axes.plot(
+        [row.low, row.high], [middle_px, middle_px], color=colour, linewidth=2.5, solid_capstyle="butt", clip_on=False
+    )
     for end in (row.low, row.high):
         axes.plot([end, end], [middle_px - 5, middle_px + 5], color=colour, linewidth=1.5, clip_on=False)
     point = {**row.mark.line(), "linestyle": "none", "markersize": 8}

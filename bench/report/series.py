@@ -12,6 +12,7 @@ from bench.report.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from bench.report.fonts import ChartFonts
     from bench.report.load import LoadedRun
@@ -66,16 +67,31 @@ def arrange(runs: Sequence[LoadedRun], fonts: ChartFonts) -> tuple[ShownRun, ...
         key=lambda item: (order.index(item[0][0]), item[0], item[1].manifest.concurrency, item[1].manifest.run_id),
     )
     seen = Counter((key, run.manifest.concurrency) for key, run in keyed)
+    suffixes = _suffixes(runs)
     marks = _marks([key for key, _ in keyed], fonts)
     shown = []
     for key, run in keyed:
         parts = [*key, f"N={run.manifest.concurrency}"]
         if seen[key, run.manifest.concurrency] > 1:
-            parts.append(run.manifest.run_id.rpartition("-")[2] or run.path.name)
+            parts.append(suffixes[run.path])
         name = visible(", ".join(parts), at_most=_NAME_AT_MOST)
         mark = marks[key]
         shown.append(ShownRun(run=run, series=mark.label, name=name, drawn=fonts.drawable(name), mark=mark))
     return tuple(shown)
+
+
+def _suffixes(runs: Sequence[LoadedRun]) -> dict[Path, str]:
+    """Return the shortest of: the last part of each run's id, the id, the directory, that tells all runs apart."""
+    ways: tuple[Callable[[LoadedRun], str], ...] = (
+        lambda run: run.manifest.run_id.rpartition("-")[2],
+        lambda run: run.manifest.run_id,
+        lambda run: run.path.name,
+    )
+    for way in ways:
+        found = {run.path: way(run) for run in runs}
+        if len(set(found.values())) == len(runs):
+            return found
+    return {run.path: str(run.path) for run in runs}
 
 
 def _key(run: LoadedRun, runs: Sequence[LoadedRun]) -> tuple[str, ...]:
@@ -95,8 +111,9 @@ def _marks(keys: Sequence[tuple[str, ...]], fonts: ChartFonts) -> dict[tuple[str
         marks[key] = Mark(
             label=fonts.drawable(visible(", ".join(key), at_most=_NAME_AT_MOST)),
             role=role_of_mode(mode),
+            # One series needs nothing to tell it apart: its line is whole.
             marker=MARKERS[mode],
-            dash=DASHES[(modes.index(mode) + variants[mode]) % len(DASHES)],
+            dash=DASHES[(modes.index(mode) + variants[mode]) % len(DASHES) if len(set(keys)) > 1 else 0],
             hollow=variants[mode] % 2 == 1,
         )
         variants[mode] += 1

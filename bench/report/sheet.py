@@ -63,7 +63,7 @@ class Ruler:
 
     def __init__(self) -> None:
         self._figure = Figure(figsize=(1, 1), dpi=PX_PER_INCH)
-        self._renderer: RendererBase = FigureCanvasAgg(self._figure).get_renderer()
+        self._renderer: RendererBase = FigureCanvasAgg(self._figure).get_renderer()  # type: ignore[no-untyped-call] # matplotlib types none
 
     def width_px(self, text: str, size_px: float = TEXT_PX) -> float:
         """Return how wide a text is drawn."""
@@ -120,11 +120,11 @@ class Paper:
 
 
 class Sheet:
-    """A figure with its title and legend drawn, and room for `body_px` below them."""
+    """A figure with its title and legend drawn (a single entry needs none), and room for `body_px` below them."""
 
     def __init__(self, paper: Paper, body_px: float, marks: Sequence[Mark] = ()) -> None:
         self.paper = paper
-        legend = _flow(paper, marks)
+        legend = _flow(paper, marks) if len(marks) > 1 else []
         self._left_px = paper.margin_px
         head_px = paper.margin_px + (_TITLE_PX + 10 + 18 * len(paper.notes) + 8 if paper.title else 0.0)
         self._top_px = head_px + (_LINE_PX * len(legend) + 6 if legend else 0.0)
@@ -141,14 +141,23 @@ class Sheet:
         """Return axes in the body: `left_px` and `top_px` of the plot's own corner, ticks and labels outside it."""
         bottom = self.height_px - self._top_px - top_px - height_px
         width, height = self.width_px, self.height_px
-        return self.figure.add_axes(((self._left_px + left_px) / width, bottom / height, width_px / width, height_px / height))
+        return self.figure.add_axes(
+            ((self._left_px + left_px) / width, bottom / height, width_px / width, height_px / height)
+        )
 
     def text(self, left_px: float, middle_px: float, text: str, *, role: str = "ink", align: str = "left") -> None:
         """Write into the body, `middle_px` being the middle of the line's height."""
         self._write(left_px, self._top_px + middle_px, text, role=role, align=align)
 
     def _write(
-        self, left_px: float, middle_px: float, text: str, *, role: str = "ink", align: str = "left", size: float = TEXT_PX
+        self,
+        left_px: float,
+        middle_px: float,
+        text: str,
+        *,
+        role: str = "ink",
+        align: str = "left",
+        size: float = TEXT_PX,
     ) -> None:
         self.figure.text(
             (self._left_px + left_px) / PX_PER_INCH,
@@ -163,7 +172,12 @@ class Sheet:
 
     def _draw_head(self) -> None:
         paper = self.paper
-        self._write(0, paper.margin_px + _TITLE_PX / 2, paper.ruler.shorten(paper.title, paper.width_px, _TITLE_PX), size=_TITLE_PX)
+        self._write(
+            0,
+            paper.margin_px + _TITLE_PX / 2,
+            paper.ruler.shorten(paper.title, paper.width_px, _TITLE_PX),
+            size=_TITLE_PX,
+        )
         for number, note in enumerate(paper.notes):
             middle_px = paper.margin_px + _TITLE_PX + 8 + 18 * (number + 0.5)
             self._write(0, middle_px, paper.ruler.shorten(note, paper.width_px), role="muted")
@@ -191,6 +205,8 @@ def _flow(paper: Paper, marks: Sequence[Mark]) -> list[list[tuple[float, Mark]]]
         if not rows or left_px + width_px > paper.width_px:
             rows.append([])
             left_px = 0.0
-        rows[-1].append((left_px, Mark(label=label, role=mark.role, marker=mark.marker, dash=mark.dash, hollow=mark.hollow)))
+        rows[-1].append(
+            (left_px, Mark(label=label, role=mark.role, marker=mark.marker, dash=mark.dash, hollow=mark.hollow))
+        )
         left_px += width_px + _GAP_PX
     return rows

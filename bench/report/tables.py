@@ -55,7 +55,7 @@ def tables(shown: Sequence[ShownRun]) -> tuple[Table, ...]:
         *(_times_of_one(shown[0]) if len(shown) == 1 else _times_of_many(shown)),
         _errors(shown),
         _providers(shown),
-        *(_workers(item, alone=len(shown) == 1) for item in shown),
+        *(_workers(place, item, alone=len(shown) == 1) for place, item in enumerate(shown, 1)),
         _harness(shown),
     )
 
@@ -64,7 +64,8 @@ def _runs(shown: Sequence[ShownRun]) -> Table:
     return Table(
         name="runs",
         title="Runs",
-        intro="Success with its Wilson 95 % interval. Wall: from the first request to the last answer. Attempts: calls made; again: those that followed a failure.",
+        intro="Success with its Wilson 95 % interval. Wall: from the first request to the last answer. "
+        "Attempts: calls made; again: those that followed a failure.",
         columns=(
             *texts("run"),
             *figures("tasks", "ok", "failed", "not done", "success", "wall (s)", "tasks/s", "tokens/s"),
@@ -139,7 +140,9 @@ def _time_cells(values: Distribution, unit: str | None) -> tuple[Cell, ...]:
 
     def percentile(name: str) -> Cell:
         value_s: float | None = getattr(values, name)
-        return Cell(text=said(value_s), note="" if value_s is not None or not values.n else f"needs n = {SAMPLES_NEEDED[name]}")
+        return Cell(
+            text=said(value_s), note="" if value_s is not None or not values.n else f"needs n = {SAMPLES_NEEDED[name]}"
+        )
 
     return (
         *cells(count(values.n), said(values.mean), said(values.sd), said(values.min)),
@@ -164,7 +167,8 @@ def _errors(shown: Sequence[ShownRun]) -> Table:
     return Table(
         name="errors",
         title="Errors",
-        intro="Tasks that ended with an error, and attempts that met one: an attempt that failed may have been mended by the next.",
+        intro="Tasks that ended with an error, and attempts that met one: "
+        "an attempt that failed may have been mended by the next.",
         columns=(*texts("run", "error", "HTTP status"), *figures("tasks", "attempts"), *texts("first message")),
         rows=rows,
         empty="No attempt met an error.",
@@ -198,17 +202,20 @@ def _median(row: ProviderRow) -> Cell:
     return Cell(text=seconds(row.latency_p50_s))
 
 
-def _workers(item: ShownRun, *, alone: bool) -> Table:
+def _workers(place: int, item: ShownRun, *, alone: bool) -> Table:
     workers = sorted(item.run.summary.workers, key=lambda row: (-row.tasks, row.slot, row.pid))
     rest = workers[_WORKERS_AT_MOST:]
     rows = [_worker(row) for row in workers[:_WORKERS_AT_MOST]]
     if rest:
         rows.append(_other_workers(rest))
     return Table(
-        name=f"workers-{item.run.manifest.run_id}",
+        name=f"workers-{place}",
         title="Workers" if alone else f"Workers of {item.name}",
         intro="The busiest first. Busy: time spent on tasks." if workers else "",
-        columns=(*texts("slot", "process", "thread"), *figures("tasks", "ok", "failed", "busy (s)", "first start (s)", "last end (s)")),
+        columns=(
+            *texts("slot", "process", "thread"),
+            *figures("tasks", "ok", "failed", "busy (s)", "first start (s)", "last end (s)"),
+        ),
         rows=tuple(rows),
         folded=not alone,
         empty="No worker did a task.",
@@ -252,7 +259,8 @@ def _harness(shown: Sequence[ShownRun]) -> Table:
     return Table(
         name="harness",
         title="The harness's own cost",
-        intro="Over all its processes. Memory: proportional set size at its highest. Lag: how late a sleeping thread woke.",
+        intro="Over all its processes. Memory: proportional set size at its highest. "
+        "Lag: how late a sleeping thread woke.",
         columns=(
             *texts("run"),
             *figures("start-up (s)", "start spread (ms)", "CPU (s)", "CPU a task (µs)", "memory (MiB)", "lag p99 (ms)"),

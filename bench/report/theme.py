@@ -1,11 +1,17 @@
-"""How charts look: colours that the colour-blind tell apart (Okabe and Ito), on light and on dark paper, and line styles."""
+"""How charts look: colours that the colour-blind tell apart (Okabe and Ito), light and dark, and line styles."""
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
-#: Each role's colour on light paper and on dark paper. The light ones are distinct, because the page finds a role by its
-#: colour, and none is pure black, because SVG leaves that unsaid.
+import matplotlib as mpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+#: Each role's colour on light paper and on dark paper. The light ones are distinct, because the page finds a role by
+#: its colour, and none is pure black, because SVG leaves that unsaid.
 ROLES: Final[dict[str, tuple[str, str]]] = {
     "paper": ("#ffffff", "#16191d"),
     "ink": ("#1b1f24", "#e8eaed"),
@@ -13,9 +19,9 @@ ROLES: Final[dict[str, tuple[str, str]]] = {
     "grid": ("#e3e6ea", "#31363d"),
     "asyncio": ("#0072b2", "#56b4e9"),
     "threading": ("#d55e00", "#e69f00"),
-    "multiprocessing": ("#009e73", "#00b483"),
+    "multiprocessing": ("#009e73", "#009e73"),
     "serial": ("#0a0a0a", "#f5f5f5"),
-    "hybrid": ("#cc79a7", "#cc79a8"),
+    "hybrid": ("#cc79a7", "#cc79a7"),
     "distributed": ("#8a6d00", "#f0e442"),
 }
 
@@ -33,7 +39,14 @@ MARKERS: Final[dict[str, str]] = {
 }
 
 Dash = tuple[float, tuple[float, ...] | None]
-DASHES: Final[tuple[Dash, ...]] = ((0, None), (0, (6, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)), (0, (9, 3)))
+DASHES: Final[tuple[Dash, ...]] = (
+    (0, None),
+    (0, (6, 2)),
+    (0, (1.5, 1.5)),
+    (0, (7, 2, 1.5, 2)),
+    (0, (3, 1.5)),
+    (0, (9, 3)),
+)
 
 #: Size of all text in charts, in pixels of the page.
 TEXT_PX: Final = 12.0
@@ -61,37 +74,41 @@ def css_value(colour: str) -> str:
     return f"var(--{role})" if role else colour
 
 
-def settings(families: list[str], salt: str) -> dict[str, object]:
-    """Return matplotlib's settings for one chart.
+@contextmanager
+def drawing(families: Sequence[str], salt: str) -> Iterator[None]:
+    """Set matplotlib up for one chart, and back afterwards; its settings are the whole process's.
 
     Args:
         families: Fonts to draw with, first choice first.
         salt: Makes the ids within a chart its own, and the same in each rendering.
     """
-    return {
-        "font.family": families,
-        "font.size": TEXT_PX,
-        "text.parse_math": False,
-        "text.color": light("ink"),
-        "axes.labelcolor": light("muted"),
-        "axes.labelsize": TEXT_PX,
-        "axes.edgecolor": light("grid"),
-        "axes.facecolor": "none",
-        "axes.linewidth": 1.0,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-        "axes.unicode_minus": False,
-        "xtick.color": light("grid"),
-        "ytick.color": light("grid"),
-        "xtick.labelcolor": light("muted"),
-        "ytick.labelcolor": light("muted"),
-        "xtick.labelsize": TEXT_PX,
-        "ytick.labelsize": TEXT_PX,
-        "grid.color": light("grid"),
-        "grid.linewidth": 1.0,
-        "figure.facecolor": light("paper"),
-        "lines.linewidth": 1.8,
-        "svg.fonttype": "none",
-        "svg.hashsalt": salt,
-    }
+    with mpl.rc_context(
+        {
+            "font.family": list(families),
+            "font.size": TEXT_PX,
+            "text.parse_math": False,
+            "text.color": light("ink"),
+            "axes.labelcolor": light("muted"),
+            "axes.labelsize": TEXT_PX,
+            "axes.edgecolor": light("grid"),
+            "axes.facecolor": "none",
+            "axes.linewidth": 1.0,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.unicode_minus": False,
+            "xtick.color": light("grid"),
+            "ytick.color": light("grid"),
+            "xtick.labelcolor": light("muted"),
+            "ytick.labelcolor": light("muted"),
+            "xtick.labelsize": TEXT_PX,
+            "ytick.labelsize": TEXT_PX,
+            "grid.color": light("grid"),
+            "grid.linewidth": 1.0,
+            "figure.facecolor": light("paper"),
+            "lines.linewidth": 1.8,
+            "svg.fonttype": "none",
+            "svg.hashsalt": salt,
+        }
+    ):
+        yield

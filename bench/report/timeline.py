@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bench.report.axis import horizontal, vertical
+from bench.report.axis import SCALE_PX, horizontal, vertical
 from bench.report.numbers import unit_for
 from bench.report.sheet import Sheet
 from bench.report.theme import light
@@ -26,7 +26,6 @@ _PLOT_PX: Final = 150.0
 _SMALL_PLOT_PX: Final = 96.0
 _TITLE_PX: Final = 24.0
 _AXIS_PX: Final = 46.0
-_SCALE_PX: Final = 52.0
 _GAP_PX: Final = 26.0
 
 #: Runs with more changes than this are shown as a band from the least to the most of each moment, and the mean within.
@@ -77,12 +76,12 @@ def draw_flights(paper: Paper, flights: Sequence[Flight]) -> Figure:
     plot_px = _PLOT_PX if many == 1 else _SMALL_PLOT_PX
     row_px = _TITLE_PX + plot_px + _AXIS_PX
     cell_px = (paper.width_px - _GAP_PX * (columns - 1)) / columns
-    width_px = cell_px - _SCALE_PX - 10
+    width_px = cell_px - SCALE_PX - 10
     sheet = Sheet(paper, math.ceil(many / columns) * row_px)
     for number, flight in enumerate(flights):
         row, column = divmod(number, columns)
-        left_px, top_px = column * (cell_px + _GAP_PX) + _SCALE_PX, row * row_px + _TITLE_PX
-        sheet.text(left_px - _SCALE_PX, top_px - _TITLE_PX / 2, paper.ruler.shorten(flight.title, cell_px))
+        left_px, top_px = column * (cell_px + _GAP_PX) + SCALE_PX, row * row_px + _TITLE_PX
+        sheet.text(left_px - SCALE_PX, top_px - _TITLE_PX / 2, paper.ruler.shorten(flight.title, cell_px))
         _draw_flight(sheet.axes(left_px, top_px, width_px, plot_px), flight, width_px)
     return sheet.figure
 
@@ -98,14 +97,17 @@ def _draw_flight(axes: Axes, flight: Flight, width_px: float) -> None:
         axes.fill_between(counted.at_s * per_s, counted.count, step="post", color=colour, alpha=0.15, linewidth=0)
     else:
         edges_s, least, most, mean = moments(counted, end_s)
-        axes.fill_between(edges_s * per_s, least, most, step="post", color=colour, alpha=0.3, linewidth=0)
+        axes.fill_between(edges_s * per_s, mean, step="post", color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(edges_s * per_s, least, most, step="post", color=colour, alpha=0.35, linewidth=0)
         axes.plot(edges_s * per_s, mean, color=colour, drawstyle="steps-post", linewidth=1.5)
     axes.axhline(flight.limit, color=light("muted"), linestyle=(0, (4, 3)), linewidth=1)
     horizontal(axes, 0, end_s * per_s or 1.0, f"time since the first request ({unit})", width_px)
     top = max(flight.limit, int(counted.count.max()))
-    vertical(axes, top, "in flight", whole=True, ticks=3)
+    vertical(axes, top, "in flight", width_px, sorted({0, top // 2 if top % 2 == 0 else 0, top}))
     if len(flight.refused_s):
-        places = np.unique(np.round((flight.refused_s - start_s) * per_s / (end_s * per_s or 1.0) * width_px) / width_px)
+        places = np.unique(
+            np.round((flight.refused_s - start_s) * per_s / (end_s * per_s or 1.0) * width_px) / width_px
+        )
         across = axes.get_xaxis_transform()
         axes.plot(
             places * end_s * per_s, np.full(len(places), 0.04), "|", color=light("ink"), markersize=7, transform=across
@@ -129,7 +131,7 @@ def moments(
     least, most = at_edge[:-1].copy(), at_edge[:-1].copy()
     moment = np.minimum(np.searchsorted(edges_s, counted.at_s, side="right") - 1, _MOMENTS - 1)
     # A count that lasts no time at all (an end and a start at one instant) is not seen.
-    lasting = np.append(np.diff(counted.at_s) > 0, False)  # noqa: FBT003 - a value of the array
+    lasting = np.append(np.diff(counted.at_s) > 0, False)
     np.minimum.at(least, moment[lasting], counted.count[lasting])
     np.maximum.at(most, moment[lasting], counted.count[lasting])
     return edges_s[:-1], least, most, mean

@@ -28,6 +28,9 @@ _AXIS_PX: Final = 46.0
 _GAP_PX: Final = 14.0
 _LABELS_AT_MOST: Final = 0.34
 
+#: Room for the half of the first and last tick's label that stands outside the plot.
+_INSET_PX: Final = 18.0
+
 #: More points than this in a lane hide each other.
 _POINTS_AT_MOST: Final = 40
 
@@ -46,11 +49,11 @@ def draw_topics(paper: Paper, topics: Sequence[tuple[str, Sequence[Lane]]]) -> F
     lanes_px = _LANE_PX * max(len(lanes) for _, lanes in topics) + _PADDING_PX
     block_px = lanes_px + (_LABEL_PX if paper.narrow else 0.0)
     sheet = Sheet(paper, block_px * len(topics) + _AXIS_PX, marks)
-    left_px = 4.0
+    left_px = _INSET_PX
     if not paper.narrow:
         at_most_px = paper.width_px * _LABELS_AT_MOST
         left_px = max(paper.ruler.width_px(paper.ruler.shorten(name, at_most_px)) for name, _ in topics) + _GAP_PX
-    width_px = paper.width_px - left_px - 14
+    width_px = paper.width_px - left_px - _INSET_PX
     axes = sheet.axes(left_px, 0, width_px, block_px * len(topics))
     axes.set_ylim(block_px * len(topics), 0)
     axes.set_yticks([])

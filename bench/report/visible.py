@@ -8,8 +8,9 @@ from typing import Final
 #: Joins emoji to one picture; invisible on purpose and harmless.
 _ZERO_WIDTH_JOINER: Final = "\u200d"
 
-#: Control, format (with the direction overrides), surrogate, private, unassigned, and the two line separators.
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+#: Control, format (with the direction overrides), surrogate, private, and the two line separators. Unassigned ones are
+#: shown: they may be younger than this Python.
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 #: Marks stacked on one letter beyond this many are dropped: they would draw over the lines above and below.
 _MARKS_AT_MOST: Final = 3

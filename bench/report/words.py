@@ -40,7 +40,7 @@ def lead(shown: Sequence[ShownRun]) -> tuple[str, ...]:
     if len(shown) == 1:
         return _lead_of_one(shown[0])
     no_verdict = (
-        "There is no verdict between modes here: single runs differ by chance. "
+        "No verdict between modes or N follows from this: single runs differ by chance. "
         "A verdict takes repeated, interleaved runs of the same work."
     )
     return (_lead_of_many(shown), no_verdict)
@@ -74,9 +74,14 @@ def _lead_of_one(item: ShownRun) -> tuple[str, ...]:
         return (f"{mode} finished none of {of_things(tasks.total, 'task')}: no record was written.",)
     first = f"{mode} finished {outcome(summary)}."
     if not tasks.ok:
-        return (first, "No task succeeded, so there is no latency and no throughput to report; the error table says why.")
+        return (
+            first,
+            "No task succeeded, so there is no latency and no throughput to report; the error table says why.",
+        )
     latency = summary.latency_s
-    if latency.p50 is None:
+    if latency.n == 1:
+        middle = f"The one successful task took {seconds(latency.max)}."
+    elif latency.p50 is None:
         middle = (
             f"Successful tasks took {seconds(latency.min)} to {seconds(latency.max)}; "
             f"too few for a median ({why_no_percentile('p50', latency)})."
@@ -88,7 +93,11 @@ def _lead_of_one(item: ShownRun) -> tuple[str, ...]:
     lost = tasks.failed
     if not lost:
         return (first, middle)
-    return (first, f"{of_things(lost, 'task')} failed ({percent(lost / (tasks.ok + lost))}); the error table says why.", middle)
+    return (
+        first,
+        f"{of_things(lost, 'task')} failed ({percent(lost / (tasks.ok + lost))}); the error table says why.",
+        middle,
+    )
 
 
 def _lead_of_many(shown: Sequence[ShownRun]) -> str:
@@ -113,8 +122,11 @@ def facts(shown: Sequence[ShownRun]) -> tuple[tuple[str, str], ...]:
         ("Provider", _distinct(str(manifest.endpoint.get("provider", "unknown")) for manifest in manifests)),
         ("Model", _distinct(str(manifest.endpoint.get("model", "unknown")) for manifest in manifests)),
         ("Client", _clients(summaries)),
-        ("Load", f"{_distinct(summary.load_model for summary in summaries)} loop, N = {_listed([count(n) for n in sizes])}"),
-        ("Started", _distinct(_utc(manifest.segments[0].started_at) for manifest in manifests if manifest.segments)),
+        (
+            "Load",
+            f"{_distinct(summary.load_model for summary in summaries)} loop, N = {_listed([count(n) for n in sizes])}",
+        ),
+        ("Started", _first_to_last([manifest.segments[0].started_at for manifest in manifests if manifest.segments])),
     ]
     return tuple((name, value or "unknown") for name, value in found)
 
@@ -122,18 +134,27 @@ def facts(shown: Sequence[ShownRun]) -> tuple[tuple[str, str], ...]:
 def notes(shown: Sequence[ShownRun]) -> tuple[str, ...]:
     """Return the lines that stand above a chart in a file of its own."""
     said = dict(facts(shown))
-    return (f"{said['Load']}; {said['Workload']}", f"{said['Provider']}, {said['Model']}, client {said['Client']}")
+    modes = _distinct(item.run.manifest.mode for item in shown)
+    return (
+        f"{modes}; {said['Load']}; {said['Workload']}",
+        f"{said['Provider']}, {said['Model']}, client {said['Client']}",
+    )
 
 
 def _workload(manifest: RunManifest) -> str:
     return f"{manifest.workload.get('kind', 'tasks')} ({of_things(manifest.tasks, 'task')})"
 
 
+def _first_to_last(labels: Sequence[str]) -> str:
+    ordered = [_utc(visible(label, at_most=_LABEL_AT_MOST)) for label in sorted(set(labels))]
+    return " to ".join(dict.fromkeys(ordered[:1] + ordered[-1:]))
+
+
 def _utc(label: str) -> str:
     """Return `2026-11-22T03:05:06.123Z` as `2026-11-22 03:05:06 UTC`, and anything else as it is."""
     try:
         return f"{datetime.fromisoformat(label).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except ValueError:
+    except (ValueError, OverflowError):
         return label
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from bench.simulator.chat import ChatRequest
 from bench.simulator.draws import Draws, Fate
 from bench.simulator.exchange import Exchange
-from bench.simulator.scripts import DIGEST_HOLE, END, LAST_CHUNK, Piece, Script, stream_head, usage_chunk
+from bench.simulator.scripts import DIGEST_HOLE, DIGEST_PART, END, LAST_CHUNK, Piece, Script, stream_head, usage_chunk
 from bench.simulator.stats import Lateness, Outcome
 
 #: Fates that end a stream before its last token.
@@ -44,12 +44,16 @@ class WholeAnswer:
 def send_at_once(exchange: Exchange, chat: ChatRequest, script: Script, *, whole: Piece, lateness: Lateness) -> None:
     """Send a whole stream by one write: what a `StreamAnswer` without waits and faults sends, for far less work."""
     stamp = exchange.stamp()
-    head = stream_head(exchange.seq, keep_alive=exchange.keep_alive)
-    chunks = stamp.join(whole).replace(DIGEST_HOLE, chat.digest.encode(), 1)
     usage = usage_chunk(stamp, chat, script) if chat.include_usage else b""
+    # Only the short parts are put together before the one join that copies the whole.
+    piece = whole.copy()
+    piece[0] = stream_head(exchange.seq, keep_alive=exchange.keep_alive) + piece[0]
+    piece[DIGEST_PART] = piece[DIGEST_PART].replace(DIGEST_HOLE, chat.digest.encode())
+    piece[-1] = b"".join((piece[-1], usage, END))
+    data = stamp.join(piece)
     now_ns = exchange.first_sent_ns = time.perf_counter_ns()
     lateness.add(now_ns - exchange.received_ns)
-    exchange.wire.send(b"".join((head, chunks, usage, END)))
+    exchange.wire.send(data)
     exchange.wire.complete("ok")
 
 

@@ -30,11 +30,12 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool = False
 
 
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _Body(msgspec.Struct):
-    model: str
+    model: _Name
     messages: list[_Message]
     stream: bool | None = None
     n: int | None = None

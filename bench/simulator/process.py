@@ -51,7 +51,7 @@ class SimulatorProcess:
         absolute = log if log is None else os.path.abspath(log)  # noqa: PTH100 - a link is to stay one
         self._settings = msgspec.structs.replace(settings, request_log=absolute)
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = 0
+        self._port = settings.port
 
     def __repr__(self) -> str:
         """Show where it listens."""

@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._deaf = True  # the request was read and is answered as it stands; nothing else is understood
+            self._deaf = True  # the request was read and is answered as it stands, the last on this connection
         except httptools.HttpParserError as error:
             self._refuse(problem(HTTPStatus.BAD_REQUEST, f"this is not an HTTP/1.1 request: {error}"))
 
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         """Answer the request, or let it wait for its turn."""
         if self._deaf:
             return
-        keep_alive = self._parser.should_keep_alive()
+        keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         if not keep_alive and self._parser.get_http_version() != "1.1":
             self._refuse(problem(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 is spoken here"))
             return

@@ -18,6 +18,8 @@ Piece = list[bytes]
 _IDENTITY_HOLE: Final = b"\x00"
 #: Stands for the digest in the first chunk. It is as long as the digest: the chunk's length counts it.
 DIGEST_HOLE: Final = b"\x01" * 16
+#: Where the digest is in a piece that begins with the first token: after the identities of the role and of the token.
+DIGEST_PART: Final = 2
 #: Scripts kept. A run uses one model, two languages and a length or two, and 16 texts of each.
 _KEPT_SCRIPTS: Final = 128
 #: Longest answer whose chunks are also kept as one piece, to be sent at once.

@@ -8,8 +8,6 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-import uvloop
-
 from bench.simulator.protocol import Connection
 from bench.simulator.request_log import RequestLog
 from bench.simulator.service import Service
@@ -26,7 +24,7 @@ _MOST_FILES: Final = 100_000
 
 
 async def serve(settings: SimulatorSettings, *, on_ready: Callable[[int], None]) -> None:
-    """Serve until cancelled.
+    """Serve until cancelled, in a process that does nothing else: its garbage collection and file limit are adapted.
 
     Args:
         settings: What to do.
@@ -46,6 +44,8 @@ async def serve(settings: SimulatorSettings, *, on_ready: Callable[[int], None])
             lambda: Connection(service, number=next(numbers), among=connections),
             settings.host,
             settings.port,
+            # The name may stand for two addresses, and a free port of one need not be free on the other.
+            family=socket.AF_INET if settings.host == "localhost" else socket.AF_UNSPEC,
             backlog=BACKLOG,
         )
         # A request's objects are freed by counting: collections would only look at what is alive.
@@ -58,14 +58,12 @@ async def serve(settings: SimulatorSettings, *, on_ready: Callable[[int], None])
             server.close()
             for connection in list(connections):
                 connection.close()
+            # Each is still told that it is lost, and writes that to the log.
+            while connections:  # noqa: ASYNC110 - one or two turns of the loop, once
+                await asyncio.sleep(0)
     finally:
         if log is not None:
             log.close()
-
-
-def run(settings: SimulatorSettings, *, on_ready: Callable[[int], None]) -> None:
-    """Serve on an event loop of its own until interrupted; see `serve`."""
-    uvloop.run(serve(settings, on_ready=on_ready))
 
 
 def _allow_many_connections() -> None:

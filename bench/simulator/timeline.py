@@ -49,13 +49,15 @@ class Timeline:
         heap = self._heap
         now_ns = until_ns = time.perf_counter_ns()
         # What comes due meanwhile is left to the next tick: requests are read between two ticks.
-        while heap and heap[0][0] <= until_ns:
-            timed = heapq.heappop(heap)[2]
-            next_ns = timed.advance(now_ns)
-            if next_ns is not None:
-                self._push(next_ns, timed)
-            now_ns = time.perf_counter_ns()
-        self._arm()
+        try:
+            while heap and heap[0][0] <= until_ns:
+                timed = heapq.heappop(heap)[2]
+                next_ns = timed.advance(now_ns)
+                if next_ns is not None:
+                    self._push(next_ns, timed)
+                now_ns = time.perf_counter_ns()
+        finally:
+            self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:

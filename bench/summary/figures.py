@@ -64,9 +64,18 @@ class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HarnessFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the harness itself cost, over all its processes and segments; None where this machine does not tell."""
+    """What the harness itself cost, over all its processes and segments; None where this machine does not tell.
+
+    Attributes:
+        startup_s: Until all slots stood ready; `startup_cpu_s` is the CPU time of that.
+        cpu_s: CPU time in all.
+        cpu_us_per_task: CPU time after the start-up, divided by the tasks that have a record.
+        peak_pss_bytes: Most memory at once.
+        wakeup_lag_p99_s: How late a sleeping thread of the parent woke.
+    """
 
     startup_s: float | None
+    startup_cpu_s: float | None
     cpu_s: float | None
     cpu_us_per_task: float | None
     peak_pss_bytes: int | None

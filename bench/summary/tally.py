@@ -10,23 +10,22 @@ import msgspec
 
 from bench.errors import ErrorType
 from bench.journal import iter_last_results, read_manifest
-from bench.policy.statistics import distribution, in_flight, percentile, wilson
+from bench.policy.statistics import distribution, in_flight, wilson
 from bench.records import SCHEMA_VERSION, ErrorInfo, Status, TokenSource, WorkerId
 from bench.summary.figures import (
     ErrorRow,
-    HarnessFigures,
     ProviderRow,
     Summary,
     TaskCounts,
     TokenCounts,
     WorkerRow,
 )
+from bench.summary.harness import harness_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from bench.records import RunManifest, Segment
+    from bench.records import RunManifest
 
 
 class AttemptRow(msgspec.Struct, frozen=True, gc=False):
@@ -104,6 +103,7 @@ _TIMES: Final = {
 class _ProviderTally:
     tasks: int = 0
     ok: int = 0
+    failed: int = 0
     attempts: int = 0
     latencies: array[float] = field(default_factory=_doubles)
 
@@ -112,6 +112,7 @@ class _ProviderTally:
 class _WorkerTally:
     tasks: int = 0
     ok: int = 0
+    failed: int = 0
     busy_s: float = 0.0
     first_start_s: float = float("inf")
     last_end_s: float = 0.0
@@ -182,6 +183,7 @@ class Tally:
         provider = self.providers.setdefault(row.provider, _ProviderTally())
         provider.tasks += 1
         provider.ok += row.status == "ok"
+        provider.failed += row.status == "failed"
         for attempt in row.attempts:
             self.sent.append(attempt.sent_s)
             self.ended.append(attempt.end_s)
@@ -199,6 +201,7 @@ class Tally:
         worker = self.workers.setdefault((who.pid, who.thread, who.slot), _WorkerTally())
         worker.tasks += 1
         worker.ok += row.status == "ok"
+        worker.failed += row.status == "failed"
         worker.busy_s += row.service_s
         worker.first_start_s = min(worker.first_start_s, row.started_s)
         worker.last_end_s = max(worker.last_end_s, row.ended_s)
@@ -209,7 +212,10 @@ class Tally:
         distributions: dict[str, Any] = {_TIMES[name]: distribution(column) for name, column in self.times.items()}
         wall_s = max(self.ended) - min(self.sent) if self.sent else None
         done = self.ok + self.failed + self.cancelled
-        first_starts = [worker.first_start_s for worker in self.workers.values()]
+        # Slot by slot: a process that replaced a lost one is no late start.
+        first_starts: dict[int, float] = {}
+        for (_, _, slot), worker in self.workers.items():
+            first_starts[slot] = min(worker.first_start_s, first_starts.get(slot, worker.first_start_s))
         return Summary(
             schema_version=SCHEMA_VERSION,
             run_id=manifest.run_id,
@@ -227,14 +233,14 @@ class Tally:
             success_rate=wilson(self.ok, self.ok + self.failed),
             wall_s=wall_s,
             throughput_tasks_per_s=self.ok / wall_s if wall_s else None,
-            throughput_tokens_per_s=self.tokens.completion / wall_s if wall_s else None,
+            throughput_tokens_per_s=self.tokens.completion / wall_s if wall_s and self.tokens.completion else None,
             **distributions,
             failed_latency_s=distribution(self.failed_latencies),
             attempts=len(self.sent),
             retries=self.retries,
             cut_at_max_tokens=self.cut,
             in_flight=in_flight(self.sent, self.ended),
-            start_spread_s=max(first_starts) - min(first_starts) if first_starts else None,
+            start_spread_s=max(first_starts.values()) - min(first_starts.values()) if first_starts else None,
             tokens=TokenCounts(**vars(self.tokens)),
             providers=self._provider_rows(),
             workers=self._worker_rows(),
@@ -248,9 +254,9 @@ class Tally:
                 provider=name,
                 tasks=tally.tasks,
                 ok=tally.ok,
-                failed=tally.tasks - tally.ok,
+                failed=tally.failed,
                 attempts=tally.attempts,
-                latency_p50_s=percentile(sorted(tally.latencies), 0.5) if tally.latencies else None,
+                latency_p50_s=distribution(tally.latencies).p50,
             )
             for name, tally in sorted(self.providers.items())
         )
@@ -264,7 +270,7 @@ class Tally:
                 slot=slot,
                 tasks=tally.tasks,
                 ok=tally.ok,
-                failed=tally.tasks - tally.ok,
+                failed=tally.failed,
                 busy_s=tally.busy_s,
                 first_start_s=tally.first_start_s,
                 last_end_s=tally.last_end_s,
@@ -278,22 +284,3 @@ class Tally:
             ErrorRow(type=kind, http_status=status, tasks=tally.tasks, attempts=tally.attempts, message=tally.message)
             for (kind, status), tally in ordered
         )
-
-
-def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures:
-    """Add up what the segments of a run cost; a figure that one of them lacks is None."""
-    costs = [segment.cost for segment in segments if segment.cost is not None]
-
-    def combined(name: str, combine: Callable[[list[float]], float]) -> float | None:
-        values = [getattr(cost, name) for cost in costs]
-        return combine(values) if values and None not in values else None
-
-    cpu_s = combined("cpu_s", sum)
-    peak = combined("peak_pss_bytes", max)
-    return HarnessFigures(
-        startup_s=combined("startup_s", sum),
-        cpu_s=cpu_s,
-        cpu_us_per_task=cpu_s * 1e6 / tasks if cpu_s is not None and tasks else None,
-        peak_pss_bytes=None if peak is None else int(peak),
-        wakeup_lag_p99_s=combined("wakeup_lag_p99_s", max),
-    )

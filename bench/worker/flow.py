@@ -189,9 +189,7 @@ class TaskWorker:
         )
         return "failed", error_info(reply.error, decision.reason if isinstance(decision, GiveUp) else ""), decision
 
-    def _broken(
-        self, assignment: Assignment, who: WorkerId, attempts: list[Attempt], error: Exception
-    ) -> TaskResult:
+    def _broken(self, assignment: Assignment, who: WorkerId, attempts: list[Attempt], error: Exception) -> TaskResult:
         """Return the record of a task that met a bug of ours, after logging it."""
         _log.error("a bug in the worker", exc_info=error)
         # Whatever raised may have quoted the key, or text that cannot be encoded.

@@ -49,10 +49,13 @@ class Recorder:
 
     def lost_attempt(self, assignment: Assignment, end_ns: int, message: str) -> Attempt:
         """Return the attempt that a worker process was making when it died, as far as its parent can tell."""
+        # A task that is lost for the second time was begun again when it had been lost for the first.
+        begun_s = self.since_origin_s(assignment.started_ns or assignment.scheduled_ns)
+        begun_s = assignment.prior[-1].end_s if assignment.prior else begun_s
         return Attempt(
             provider=self._spec.endpoint.provider,
             status="failed",
-            sent_s=self.since_origin_s(assignment.started_ns or assignment.scheduled_ns),
+            sent_s=begun_s,
             end_s=self.since_origin_s(end_ns),
             error_type="worker_lost",
             error_message=message,

@@ -1,4 +1,4 @@
-"""What the clients' behaviour suite shares: every test of it runs over every client, against servers that it scripts."""
+"""What the clients' behaviour suite shares: each test runs over every client, against servers that it scripts."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_an_answer_that_is_not_streamed_is_collected_whole(serve: Serve, connect
 
 
 def test_the_request_is_sent_as_given(serve: Serve, connect: Connect) -> None:
-    """The body is the model, the messages and all parameters, known to the SDK or not, and asks a stream for its usage."""
+    """The body is the model, the messages and all parameters, known to the SDK or not; a stream is asked for its usage."""
     server = serve(sending(streamed(*HELLO)))
     driver = connect(server.base_url, key="secret-key")
     driver.call(ask(text="半天 🌗", max_tokens=5, cache_prompt=False))
@@ -117,7 +117,7 @@ def test_forms_of_a_stream(serve: Serve, connect: Connect, body: bytes) -> None:
 
 
 def test_halves_of_a_character_in_two_chunks_are_joined(serve: Serve, connect: Connect) -> None:
-    """Text is encodable whatever half characters a server sends: two that belong together are joined, a lone one replaced."""
+    """Half characters that a server sends in two chunks are joined; one without its other half is replaced."""
     halves = event(json.dumps(chunk("\ud83d"))), event(json.dumps(chunk("\ude00 \ud83d!")))
     reply = connect(serve(closing(head(), *halves, STOP, DONE)).base_url).call(ask())
     assert reply.content == "😀 \ufffd!"

@@ -6,17 +6,15 @@ import gzip
 import pickle
 import socket
 import ssl
-import struct
 from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.clients._base import Timeouts
 from bench.errors import ConfigError
 from tests.clientdriver import ask
-from tests.wire import HELLO, PARTIAL, answer, chunk, chunked, closing, event, head, sending, streamed
+from tests.wire import HELLO, PARTIAL, answer, chunked, closing, head, sending, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +29,9 @@ if TYPE_CHECKING:
 
 #: A certificate for 127.0.0.1 that nobody has signed but itself, with its key.
 CERTIFICATE = Path(__file__).parents[1] / "data" / "loopback.pem"
+
+#: The head of a stream whose end can be told from its breaking off.
+CHUNKED = head("200 OK", "text/event-stream", "Transfer-Encoding: chunked")
 
 KEY = "sk-0123456789abcdef.Zz"
 
@@ -64,7 +65,7 @@ def test_statuses(serve: Serve, connect: Connect, status: str, error_type: str, 
     """Each HTTP status has its type, its number and the server's own message, and is asked for once only."""
     server = serve(sending(answer({"error": {"message": "模型不存在", "code": "1211"}}, status)))
     error = error_of(connect(server.base_url).call(ask(stream=stream)))
-    number = int(status.split()[0])
+    number = int(status[:3])
     assert (error.error_type, error.http_status) == (error_type, number)
     assert error.message == f"HTTP {number}: 模型不存在"
     assert len(server.exchanges) == 1
@@ -189,11 +190,15 @@ def test_a_certificate_for_another_host(serve: Serve, connect: Connect, monkeypa
     assert error.error_type == "tls"
 
 
-def test_no_tls_at_all(serve: Serve, connect: Connect) -> None:
+def test_no_tls_at_all(connect: Connect) -> None:
     """A server without encryption behind an https address is `tls`."""
-    server = serve(sending(streamed(*HELLO)))
-    error = error_of(connect(server.base_url.replace("http:", "https:")).call(ask()))
-    assert error.error_type == "tls"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        call = connect(f"https://127.0.0.1:{listener.getsockname()[1]}/v1").start(ask())
+        connection, _ = listener.accept()
+        connection.recv(1000)
+        connection.sendall(answer(b"speak plainly", "400 Bad Request"))
+        assert error_of(call.result(10)).error_type == "tls"
+        connection.close()
 
 
 def test_a_trusted_certificate(serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +211,7 @@ def test_a_trusted_certificate(serve: Serve, connect: Connect, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", head(), head() + PARTIAL], ids=["before the answer", "after the head", "mid-stream"]
+    "sent", [b"", CHUNKED, CHUNKED + chunked(PARTIAL, end=False)], ids=["at once", "after the head", "later"]
 )
 def test_resets(serve: Serve, connect: Connect, sent: bytes) -> None:
     """A connection that is reset before the answer or within it is `stream_reset`; what had come is kept."""
@@ -226,11 +231,8 @@ def test_resets(serve: Serve, connect: Connect, sent: bytes) -> None:
     [
         pytest.param(b"", id="dropped unanswered"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Ty", id="cut within the head"),
-        pytest.param(head("200 OK", "text/event-stream", "Transfer-Encoding: chunked") + b"5\r\nda", id="cut chunk"),
-        pytest.param(
-            head("200 OK", "text/event-stream", "Transfer-Encoding: chunked") + chunked(PARTIAL, end=False),
-            id="no last chunk",
-        ),
+        pytest.param(CHUNKED + b"5\r\nda", id="cut chunk"),
+        pytest.param(CHUNKED + chunked(PARTIAL, end=False), id="no last chunk"),
         pytest.param(head("200 OK", "application/json", "Content-Length: 1000") + b'{"choices"', id="too short"),
     ],
 )
@@ -273,7 +275,7 @@ def test_half_a_character_in_the_request(serve: Serve, connect: Connect) -> None
 
 
 def test_the_environment_steers_nothing(serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxies, keys and headers that the environment names for the SDK are neither used nor sent to another provider."""
+    """Proxies, keys and headers that the environment names for the SDK are neither used nor sent."""
     proxy = serve(sending(answer({}, "502 Bad Gateway")))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -291,6 +293,7 @@ def test_the_environment_steers_nothing(serve: Serve, connect: Connect, monkeypa
     assert "other" not in str(sent)
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's advice to its caller, the SDK
 def test_a_server_that_refuses_before_it_has_read(connect: Connect) -> None:
     """An answer to a request that the server did not read to its end is still that answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

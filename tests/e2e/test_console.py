@@ -180,11 +180,11 @@ def test_live_display(log: Path) -> None:
         terminal.tell("warn", "ok", "ok", "failed")
         terminal.wait_for(r"^151/201 done")
         assert terminal.lines[0] == "warning: task 3-i0-v0: 第三个任务 is slow"
-        assert terminal.lines[1] == "multiprocessing, up to 8 requests at once"
+        assert terminal.lines[1] == "multiprocessing, 8 requests at once"
         terminal.tell("ok")
         terminal.end()
         assert [line.partition("  ")[0] for line in terminal.lines[1:]] == [
-            "multiprocessing, up to 8 requests at once",
+            "multiprocessing, 8 requests at once",
             "201/201 done, 100 %",
             "tasks",
             "speed",

@@ -20,15 +20,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 import uvloop
-from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.simulator.chat import read_chat
 from bench.simulator.process import SimulatorProcess
-from bench.simulator.scripts import DIGEST_HOLE, Scripts, identity
 from bench.simulator.settings import SimulatorSettings
-from bench.simulator.stats import Lateness
 
 _NS_PER_S: Final = 1_000_000_000
 _END: Final = b"\r\n0\r\n\r\n"
@@ -37,6 +33,10 @@ _LOAD_CORE: Final = {1}
 _INSTANT: Final = SimulatorSettings()
 _PACED: Final = SimulatorSettings(ttft_s=0.2, itl_s=0.01)
 _CONNECTIONS: Final = 64
+#: How long a paced answer takes.
+_ANSWER_S: Final = _PACED.ttft_s + _PACED.itl_s * (_PACED.tokens - 1)
+#: A framework that falls behind takes its time with this, too.
+_ASK_TIMEOUT_S: Final = 60
 
 _BODY: Final = msgspec.json.encode(
     {
@@ -108,7 +108,7 @@ class _Load:
             if not ending:
                 client.send()
 
-        clients = [await self._connected(again) for _ in range(_CONNECTIONS)]
+        clients = await self._connected(_CONNECTIONS, again)
         for client in clients:
             client.send()
         await asyncio.sleep(duration_s)
@@ -117,89 +117,30 @@ class _Load:
             client.transport.close()
 
     async def opened(self, per_s: float, duration_s: float) -> None:
-        """Start requests at a fixed rate, whatever comes back."""
+        """Start requests at a fixed rate, as long as a connection is free: a server that falls behind gets fewer."""
         idle: list[_Client] = []
 
         def rest(client: _Client) -> None:
             self.answered += 1
             idle.append(client)
 
+        # A third more than a server in time needs.
+        clients = await self._connected(round(per_s * _ANSWER_S * 4 / 3), rest)
+        idle.extend(clients)
         began_ns = time.perf_counter_ns()
-        started = 0
-        clients = []
+        due = 0
         while (elapsed_ns := time.perf_counter_ns() - began_ns) < duration_s * _NS_PER_S:
-            for _ in range(int(elapsed_ns / _NS_PER_S * per_s) - started):
-                started += 1
-                if not idle:
-                    clients.append(await self._connected(rest))
-                    idle.append(clients[-1])
-                idle.pop().send()
+            for _ in range(int(elapsed_ns / _NS_PER_S * per_s) - due):
+                due += 1
+                if idle:
+                    idle.pop().send()
             await asyncio.sleep(0.001)
         for client in clients:
             client.transport.close()
 
-    async def _connected(self, done: Callable[[_Client], None]) -> _Client:
+    async def _connected(self, count: int, done: Callable[[_Client], None]) -> list[_Client]:
         loop = asyncio.get_running_loop()
-        _, client = await loop.create_connection(lambda: _Client(done), "127.0.0.1", self._port)
-        return client
-
-
-class _Framework:
-    """The same answers from aiohttp.web on uvloop, written as one writes an application with it."""
-
-    def __init__(self, settings: SimulatorSettings) -> None:
-        self._settings = settings
-        self._scripts = Scripts(seed=settings.seed, tokens=settings.tokens)
-        self._lateness = Lateness()
-        self._seq = 0
-
-    def application(self) -> web.Application:
-        app = web.Application()
-        app.add_routes([web.post("/v1/chat/completions", self._chat), web.post("/stats/reset", self._reset)])
-        return app
-
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        received_ns = time.perf_counter_ns()
-        chat = read_chat(await request.read())
-        script = self._scripts.script(chat)
-        self._seq += 1
-        stamp = identity(self._seq, int(time.time()))
-        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
-        response.enable_chunked_encoding()
-        for token, piece in enumerate((*script.tokens, script.finish)):
-            due_ns = received_ns + round(self._due_s(token) * _NS_PER_S)
-            if (wait_ns := due_ns - time.perf_counter_ns()) > 0:
-                await asyncio.sleep(wait_ns / _NS_PER_S)
-            if token == 0:
-                await response.prepare(request)
-            # The pieces are framed for the simulator's wire; the framework frames them itself.
-            data = stamp.join(piece).replace(DIGEST_HOLE, chat.digest.encode(), 1)
-            await response.write(data)
-            self._lateness.add(max(0, time.perf_counter_ns() - due_ns))
-        await response.write(b"data: [DONE]\n\n")
-        return response
-
-    def _due_s(self, token: int) -> float:
-        return self._settings.ttft_s + min(token, self._settings.tokens - 1) * self._settings.itl_s
-
-    async def _reset(self, request: web.Request) -> web.Response:
-        del request
-        shown = {"p50": self._lateness.quantile_s(0.5), "p99": self._lateness.quantile_s(0.99)}
-        self._lateness.clear()
-        return web.json_response(shown)
-
-
-def _serve_framework(settings: SimulatorSettings) -> None:
-    async def main() -> None:
-        runner = web.AppRunner(_Framework(settings).application(), access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
-        await site.start()
-        sys.stdout.write(f"{runner.addresses[0][1]}\n")
-        sys.stdout.flush()
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-
-    uvloop.run(main())
+        return [(await loop.create_connection(lambda: _Client(done), "127.0.0.1", self._port))[1] for _ in range(count)]
 
 
 class _Server(NamedTuple):
@@ -223,7 +164,8 @@ def _simulator(settings: SimulatorSettings) -> Iterator[_Server]:
 
 @contextlib.contextmanager
 def _framework(settings: SimulatorSettings) -> Iterator[_Server]:
-    command = [sys.executable, __file__, "--framework", msgspec.json.encode(settings).decode()]
+    program = Path(__file__).with_name("plain_framework.py")
+    command = [sys.executable, str(program), msgspec.json.encode(settings).decode()]
     # It reports each client that leaves at the end; that is not what is asked here.
     pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=quiet) as process:
@@ -232,7 +174,7 @@ def _framework(settings: SimulatorSettings) -> Iterator[_Server]:
         port = int(process.stdout.readline())
 
         def reset() -> tuple[float | None, float | None]:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ASK_TIMEOUT_S)
             with contextlib.closing(connection):
                 connection.request("POST", "/stats/reset")
                 shown = msgspec.json.decode(connection.getresponse().read())
@@ -248,8 +190,13 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _place(pid: int, core: set[int], *, realtime: bool) -> None:
+    os.sched_setaffinity(pid, core)
+    if realtime:
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+
+
 async def _measure(name: str, server: _Server, *, per_s: float | None, window_s: float) -> Shown:
-    os.sched_setaffinity(server.pid, _SERVER_CORE)
     load = _Load(server.port)
     warm_up_s = 1.0
     total_s = warm_up_s + window_s + 1.0
@@ -287,12 +234,11 @@ def main() -> None:
     """Measure both servers under the same loads, one after the other."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--window", type=float, default=5.0, help="seconds measured for each row")
-    options.add_argument("--framework", help=argparse.SUPPRESS)
+    options.add_argument(
+        "--realtime", action="store_true", help="run before all else on a machine that is not idle (needs root)"
+    )
     chosen = options.parse_args()
-    if chosen.framework:
-        _serve_framework(msgspec.json.decode(chosen.framework, type=SimulatorSettings))
-        return
-    os.sched_setaffinity(0, _LOAD_CORE)
+    _place(0, _LOAD_CORE, realtime=chosen.realtime)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     loads = (
@@ -304,6 +250,7 @@ def main() -> None:
         rows = []
         for name, opened in (("simulator", _simulator), ("aiohttp.web", _framework)):
             with opened(settings) as server:
+                _place(server.pid, _SERVER_CORE, realtime=chosen.realtime)
                 rows.append(uvloop.run(_measure(name, server, per_s=per_s, window_s=chosen.window)))
         _show(title, rows)
 

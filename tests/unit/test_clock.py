@@ -25,7 +25,7 @@ def in_thread(clock: Clock, due_ns: int, stop: StopSignal) -> bool:
 
 def on_loop(clock: Clock, due_ns: int, stop: StopSignal) -> bool:
     """Wait as a coroutine does."""
-    return asyncio.run(clock.asleep_until(due_ns, stop))  # type: ignore[arg-type]
+    return asyncio.run(clock.asleep_until(due_ns, stop))
 
 
 BOTH = pytest.mark.parametrize("sleep", [in_thread, on_loop])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import itertools
 import re
 import tomllib
@@ -14,6 +15,9 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bench.config import ConcurrentConfig
+from bench.providers import PROVIDERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +27,7 @@ MAX_TEST_FILE_LINES: Final = 400
 MAX_FUNCTION_LINES: Final = 40
 
 #: Where the wall clock is read for a label in UTC, never for a duration.
-WALL_CLOCK_LABELS: Final = frozenset({"bench/clock.py", "bench/simulator/service.py"})
+WALL_CLOCK_LABELS: Final = frozenset({"bench/clock.py", "bench/simulator/exchange.py"})
 
 #: Names after which a value is wall time, and so no good for a duration.
 WALL_CLOCKS: Final = frozenset({"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"})
@@ -31,8 +35,8 @@ WALL_CLOCKS: Final = frozenset({"time.time", "time.time_ns", "datetime.now", "da
 #: What only the command may do; `bench/cli` is the command.
 COMMAND_ONLY: Final = frozenset({"print", "sys.exit", "os._exit", "exit", "quit"})
 
-#: Where a process must end without unwinding: a worker whose parent is gone has nobody to report to.
-EXITS: Final = frozenset({"bench/engines/process_worker.py"})
+#: Where a process must end without unwinding: with its parent gone it has nobody to report to.
+EXITS: Final = frozenset({"bench/engines/process_worker.py", "bench/endpoints/local_server.py"})
 
 BENCH: Final = [*sorted(ROOT.glob("bench/**/*.py")), *ROOT.glob("concurrent_bigmodel.py")]
 TESTS: Final = sorted(ROOT.glob("tests/**/*.py"))
@@ -102,8 +106,7 @@ def test_function_sizes_are_seen() -> None:
 def test_wall_clock() -> None:
     """Durations never come from the wall clock: it is read only where a label in UTC is made."""
     sources = {relative(path): path.read_text(encoding="utf-8") for path in BENCH}
-    used = {name: names_used(text, WALL_CLOCKS) for name, text in sources.items() if name not in WALL_CLOCK_LABELS}
-    assert {name: uses for name, uses in used.items() if uses} == {}
+    assert {name for name, text in sources.items() if names_used(text, WALL_CLOCKS)} == WALL_CLOCK_LABELS
     from_time = [name for name, text in sources.items() if re.search(r"^\s*from time import", text, re.MULTILINE)]
     assert from_time == [], "import the module, so that the reader sees which clock is read"
 
@@ -162,3 +165,14 @@ def test_the_larger_lock_holds_the_smaller() -> None:
         mine = [pin.specifier for pin in pins if pin.marker is None or pin.marker.evaluate(environment)]
         theirs = [pin.specifier for pin in development[name] if pin.marker is None or pin.marker.evaluate(environment)]
         assert mine == theirs, name
+
+
+def test_the_settings_template_names_what_is_read() -> None:
+    """The template of the env file sets nothing, names every preset's key, and no option that does not exist."""
+    lines = (ROOT / "concurrent_config.env.example").read_text(encoding="utf-8").split()
+    assert not [line for line in lines if re.match(r"[A-Z_]+=", line)]
+    names = {line[1:].partition("=")[0] for line in lines if re.match(r"#[A-Z_]+=", line)}
+    keys = {preset.key_env for preset in PROVIDERS.values() if preset.key_env} | {"CONCURRENT_API_KEY"}
+    options = {f"CONCURRENT_{field.name.upper()}" for field in dataclasses.fields(ConcurrentConfig)}
+    assert keys <= names
+    assert names <= keys | options

@@ -60,6 +60,12 @@ def journal_in(directory: Path) -> Iterator[Journal]:
         journal.close(journal.manifest)
 
 
+def append_until_full(file: LineFile | Journal, line: bytes) -> None:
+    """Append a line more often than any disk of these tests can take it."""
+    for _ in range(64_000):
+        file.append(line)
+
+
 @pytest.fixture
 def open_umask() -> Iterator[None]:
     """Have the system take no permission away by itself."""
@@ -149,7 +155,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_file_keeps_its_whole_lines(tmp_path: Path) -> None:
-    """Where a line does not fit any more, nothing of it stays, the error says what is whole, and later lines fit again."""
+    """Of a line that does not fit nothing stays, the error says what is whole, and shorter lines still fit."""
     file = LineFile(tmp_path / "lines")
     with files_limited_to(1000):
         for _ in range(9):
@@ -157,8 +163,7 @@ def test_a_full_file_keeps_its_whole_lines(tmp_path: Path) -> None:
         with pytest.raises(JournalError) as caught:
             file.append(b"y" * 100)
         assert (
-            str(caught.value)
-            == f"cannot write {tmp_path}/lines: File too large; the 9 lines written before are whole"
+            str(caught.value) == f"cannot write {tmp_path}/lines: File too large; the 9 lines written before are whole"
         )
         assert (tmp_path / "lines").read_bytes() == (b"x" * 99 + b"\n") * 9
         file.append(b"z" * 99)
@@ -174,8 +179,7 @@ def test_a_full_disk_keeps_its_whole_lines(tmp_path: Path, line_bytes: int) -> N
     with small_disk(tmp_path / "disk", "64k") as disk:
         file = LineFile(disk / TASKS)
         with pytest.raises(JournalError) as caught:
-            for _ in range(64_000):
-                file.append(b"x" * line_bytes)
+            append_until_full(file, b"x" * line_bytes)
         file.close()
         kept = list(iter_lines(disk / TASKS))
         assert kept == [b"x" * line_bytes] * file.lines
@@ -192,8 +196,7 @@ def test_a_full_disk_keeps_the_old_manifest(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "64k") as disk:
         journal = Journal(disk, make_manifest())
         with pytest.raises(JournalError):
-            for _ in range(64_000):
-                journal.append(b"x" * 500)
+            append_until_full(journal, b"x" * 500)
         with pytest.raises(JournalError, match=r"run\.json: No space left on device$"):
             journal.close(make_manifest(error="e" * 30_000, status="failed"))
         assert read_manifest(disk) == make_manifest()
@@ -285,7 +288,7 @@ def test_nothing_is_appended_to_a_closed_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", [1, 30, 60, 90, 120])
 def test_a_killed_writer_leaves_whole_lines(tmp_path: Path, said: int) -> None:
-    """After kill -9 every line that was appended is there and whole, and at most one torn line follows, left out by readers."""
+    """After kill -9 every appended line is there and whole; at most one torn line follows, which readers skip."""
     path = tmp_path / "lines"
     with subprocess.Popen(
         [sys.executable, "-c", ENDLESS_WRITER, path], cwd=ROOT, stdout=subprocess.PIPE, text=True

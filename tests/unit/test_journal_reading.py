@@ -43,7 +43,7 @@ def test_lines_end_with_a_line_feed_alone(tmp_path: Path) -> None:
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
-    """Wherever the last record was cut, inside a character too, readers yield all the records before it and no other."""
+    """Wherever the last record was cut, inside a character too, readers yield all records before it and no other."""
     results = [make_result(n, content="回答🙂" * 3) for n in range(3)]
     run = write_run(tmp_path / "run", results)
     whole = (run / TASKS).read_bytes()
@@ -152,12 +152,12 @@ def test_a_damaged_manifest_is_told(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_newer_run_is_refused(tmp_path: Path) -> None:
-    """A run of a later version of this program is refused by its version, whatever its form; an unknown field is not."""
+    """A run of a later version of this program is refused by its version, whatever its form; a new field is not."""
     run = write_run(tmp_path / "run", [], make_manifest(schema_version=2))
-    with pytest.raises(JournalError, match="has schema version 2, this program reads up to 1$"):
+    with pytest.raises(JournalError, match=r"has schema version 2, this program reads up to 1$"):
         read_manifest(run)
     (run / MANIFEST).write_bytes(b'{"schema_version": 3, "mode": {"name": "a later one"}}')
-    with pytest.raises(JournalError, match="has schema version 3, this program reads up to 1$"):
+    with pytest.raises(JournalError, match=r"has schema version 3, this program reads up to 1$"):
         read_manifest(run)
     known = msgspec.json.decode(msgspec.json.encode(make_manifest()))
     (run / MANIFEST).write_bytes(msgspec.json.encode(known | {"mood": "good"}))

@@ -25,17 +25,15 @@ from bench.records import (
 from tests.samples import cancelled_result, failed_result, make_attempt, make_manifest, make_result, make_task
 
 #: The published form of a line of tasks.jsonl. A new field is appended with a new schema version; none goes away.
-RESULT_FIELDS: Final = (
-    "schema_version task_id segment fingerprint index topic chapter iteration version custom_id mode client transport "
-    "provider model status content finish_reason error attempts cached prompt_tokens completion_tokens "
-    "reasoning_tokens token_source scheduled_s started_s first_token_s last_token_s ended_s queue_s ttft_s latency_s "
-    "service_s tpot_s chunks icl_p50_s icl_p99_s icl_max_s chunk_times_s started_at worker trace_id"
-).split()
+RESULT_FIELDS: Final = """
+schema_version task_id segment fingerprint index topic chapter iteration version custom_id mode client transport
+provider model status content finish_reason error attempts cached prompt_tokens completion_tokens
+reasoning_tokens token_source scheduled_s started_s first_token_s last_token_s ended_s queue_s ttft_s latency_s
+service_s tpot_s chunks icl_p50_s icl_p99_s icl_max_s chunk_times_s started_at worker trace_id"""
 
-ATTEMPT_FIELDS: Final = (
-    "provider status sent_s end_s http_status error_type error_message retry_after_s wait_before_s connect_s headers_s "
-    "first_chunk_s first_content_s last_content_s parse_s"
-).split()
+ATTEMPT_FIELDS: Final = """
+provider status sent_s end_s http_status error_type error_message retry_after_s wait_before_s connect_s headers_s
+first_chunk_s first_content_s last_content_s parse_s"""
 
 #: Any text that JSON can carry; half of a surrogate pair is no text.
 TEXTS: Final = st.text(st.characters(exclude_categories=["Cs"]))
@@ -56,12 +54,12 @@ def as_json(record: msgspec.Struct) -> JsonObject:
 def test_the_form_of_a_result() -> None:
     """A TaskResult in JSON has exactly the published fields, in order, and its parts theirs."""
     seen = as_json(failed_result())
-    assert list(seen) == RESULT_FIELDS
+    assert list(seen) == RESULT_FIELDS.split()
     assert seen["schema_version"] == SCHEMA_VERSION == 1
     assert seen["error"] == {"type": "server_error", "message": "busy", "http_status": 503, "retryable": False}
     assert seen["worker"] == {"pid": 42, "thread": "MainThread", "slot": 0}
     assert isinstance(seen["attempts"], list)
-    assert [list(attempt) for attempt in seen["attempts"]] == [ATTEMPT_FIELDS]
+    assert [list(attempt) for attempt in seen["attempts"]] == [ATTEMPT_FIELDS.split()]
 
 
 def test_not_measured_is_null() -> None:
@@ -127,7 +125,7 @@ def test_manifests_round_trip() -> None:
 @pytest.mark.parametrize("place", ["index", "iteration", "version"])
 def test_a_task_counts_from_0(place: str) -> None:
     """A negative place is refused, and the message says which values were given."""
-    with pytest.raises(ValueError, match="count from 0, got .*-1"):
+    with pytest.raises(ValueError, match=r"count from 0, got .*-1"):
         make_task(**{place: -1})
 
 
@@ -174,7 +172,11 @@ def test_a_stored_contradiction_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(b'"status":"ok"', b'"status":"fine"'), (b'"mode":"asyncio"', b'"mode":"magic"'), (b'"segment":0', b'"segment":"0"')],
+    [
+        (b'"status":"ok"', b'"status":"fine"'),
+        (b'"mode":"asyncio"', b'"mode":"magic"'),
+        (b'"segment":0', b'"segment":"0"'),
+    ],
 )
 def test_lists_of_names_are_closed(before: bytes, after: bytes) -> None:
     """A status, a mode or a type that is not ours is refused on reading."""
@@ -193,11 +195,13 @@ def test_records_are_immutable(record: msgspec.Struct) -> None:
 
 def test_partial_text_of_a_failure_is_kept() -> None:
     """A failure may carry what had arrived, and is a failure all the same."""
-    result = failed_result(content="half an ans", error_type="truncated")
+    result = failed_result(0, "truncated", content="half an ans")
     assert (result.status, result.content) == ("failed", "half an ans")
 
 
-@pytest.mark.parametrize("result", [make_result(), failed_result(1), cancelled_result(2)], ids=lambda result: result.status)
+@pytest.mark.parametrize(
+    "result", [make_result(), failed_result(1), cancelled_result(2)], ids=lambda result: result.status
+)
 def test_a_glimpse_is_taken_of_any_line(result: TaskResult) -> None:
     """What a live view shows is read from any journal line, and agrees with the record."""
     glimpse = msgspec.json.decode(msgspec.json.encode(result), type=Glimpse)

@@ -40,7 +40,7 @@ def test_frame(state: Snapshot) -> None:
     """A frame of a running run says how far it is, how fast, what failed and how long it will take."""
     shown = frame(state, "asyncio", 8, width=80).plain.splitlines()
     assert shown[:-1] == [
-        "asyncio, up to 8 requests at once",
+        "asyncio, 8 requests at once",
         "152/1000 done, 15.2 %  ━━━━──────────────────────────",
         "tasks       150 ok, 2 failed, 2 retried, 8 in flight",
         "speed       15.0 tasks/s (last 5 s: 15.0), 150 tokens/s (last 5 s: 150)",

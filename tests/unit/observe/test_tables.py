@@ -43,7 +43,7 @@ def test_summary(
     """The end of a run says what became of the tasks, how long they took, what failed and what the harness cost."""
     width(80)
     assert _summary_lines(summary(failed=2, errors=(error_row("slow down"),))) == [
-        "Run 20260102T030405Z-asyncio-ab12: asyncio, up to 8 requests at once",
+        "Run 20260102T030405Z-asyncio-ab12: asyncio, 8 requests at once",
         "endpoint    simulator, model sim, client openai over aiohttp",
         "tasks       50 in all, 48 ok, 2 failed, 0 cancelled, 0 not started",
         "success     96.0 %, 95 % interval 86.5 % to 98.9 %",

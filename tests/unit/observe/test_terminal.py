@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Final
 
 from rich.text import Text
 
 from bench.observe.terminal import SafeStream, Terminal, output_console
+
+ROOT: Final = Path(__file__).parents[3]
 
 
 def test_broken_pipe() -> None:
@@ -20,6 +29,28 @@ def test_broken_pipe() -> None:
             terminal.line(Text("a line"))
     terminal.line(Text("a line"))
     output_console(stream).print("a line")
+
+
+def test_reader_that_has_seen_enough() -> None:
+    """A program whose output goes to `head` ends without a complaint, and with its own exit code."""
+    program = """
+import sys
+from bench.observe.terminal import output_console
+sys.stdin.read()
+output_console(sys.stdout).print("a line")
+sys.exit(7)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (7, b"")
 
 
 def test_no_stream_at_all() -> None:
@@ -47,6 +78,15 @@ def test_characters_beyond_the_encoding() -> None:
     safe = SafeStream(io.TextIOWrapper(raw, encoding="ascii"))
     safe.write("技术 é ok\n")
     assert raw.getvalue() == b"???? ? ok\n"
+
+
+def test_size_is_that_of_the_stream() -> None:
+    """The width is that of the terminal written to, whatever other terminals the process has."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 7, 33, 0, 0))
+    with os.fdopen(slave, "w", encoding="utf-8") as stream:
+        assert output_console(stream).size == (33, 7)
+    os.close(master)
 
 
 def test_markup_is_text() -> None:

@@ -108,21 +108,24 @@ def test_order_of_messages_matters() -> None:
 
 
 def test_types_matter() -> None:
-    """A number, its text, a truth value, a fraction, null, an empty text, an absent key and a list of one all differ."""
-    alike: list[JsonObject] = [{"x": value} for value in (1, "1", True, 1.0, [1], 0, False, None, "", "null", [], {})]
-    prints = {of_params(params) for params in [*alike, {}, {"x": 1, "y": None}]}
-    assert len(prints) == len(alike) + 2
+    """A number, its text, a truth value, a fraction, null, an empty text, an absent key and a list of it all differ."""
+    values: tuple[object, ...] = (1, "1", True, 1.0, [1], 0, False, None, "", "null", [], {})
+    alike: list[JsonObject] = [{"x": value} for value in values]
+    alike += [{}, {"x": 1, "y": None}]
+    prints = {of_params(params) for params in alike}
+    assert len(prints) == len(alike)
 
 
 def test_what_is_part_of_a_request() -> None:
     """Messages, parameters, model and version make the request."""
-    changed = (
+    changed: tuple[dict[str, object], ...] = (
+        {},
         {"messages": ({"role": "user", "content": "other"},)},
         {"params": {"max_tokens": 1}},
         {"model": "m-2"},
         {"version": 1},
     )
-    prints = {task_fingerprint(make_task(**change)) for change in [{}, *changed]}
+    prints = {task_fingerprint(make_task(**change)) for change in changed}
     assert len(prints) == 5
 
 

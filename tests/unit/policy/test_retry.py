@@ -41,9 +41,7 @@ def test_a_wait_keeps_all_bounds(
     policy: Policy, failed: int, retry_after_s: float | None, left_s: float, draw: float
 ) -> None:
     """A wait is never shorter than Retry-After, never longer than the cap, and ends before the task's deadline."""
-    wait_s = next_wait(
-        policy, failed=failed, retryable=True, retry_after_s=retry_after_s, left_s=left_s, draw=draw
-    )
+    wait_s = next_wait(policy, failed=failed, retryable=True, retry_after_s=retry_after_s, left_s=left_s, draw=draw)
     assume(not isinstance(wait_s, GiveUp))
     assert isinstance(wait_s, float)
     assert (retry_after_s or 0) <= wait_s <= policy.cap_s
@@ -51,10 +49,14 @@ def test_a_wait_keeps_all_bounds(
 
 
 @given(policies, st.integers(1, 200), st.none() | waits, draws, st.booleans())
-def test_giving_up_has_four_reasons(
-    policy: Policy, failed: int, retry_after_s: float | None, draw: float, retryable: bool
+def test_giving_up_has_three_reasons(
+    policy: Policy,
+    failed: int,
+    retry_after_s: float | None,
+    draw: float,
+    retryable: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    """With time enough a task is given up for what it is, for too many attempts, or for a Retry-After beyond the cap."""
+    """With time enough a task is given up for its failure, too many attempts, or a Retry-After beyond the cap."""
     outcome = next_wait(
         policy, failed=failed, retryable=retryable, retry_after_s=retry_after_s, left_s=NEVER_S, draw=draw
     )
@@ -113,9 +115,7 @@ def test_a_retry_after_below_the_backoff_changes_nothing() -> None:
 @pytest.mark.parametrize("retry_after_s", [DEFAULT_CAP_S * 1.001, 600.0, 86_400.0, math.inf])
 def test_a_retry_after_beyond_the_cap_gives_up(retry_after_s: float) -> None:
     """A server that asks to wait longer than the cap is not waited for, and the record says for how long it asked."""
-    outcome = next_wait(
-        RetryPolicy(), failed=1, retryable=True, retry_after_s=retry_after_s, left_s=NEVER_S, draw=0.0
-    )
+    outcome = next_wait(RetryPolicy(), failed=1, retryable=True, retry_after_s=retry_after_s, left_s=NEVER_S, draw=0.0)
     assert outcome == GiveUp(f"the server asks to wait {retry_after_s:g} s, more than the cap of 60 s")
 
 

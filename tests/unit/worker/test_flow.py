@@ -19,12 +19,17 @@ from tests.scripted_clients import AsyncScripted, Line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.errors import ErrorType
     from bench.records import TaskResult
     from bench.worker import Assignment
 
     Driver = Callable[[World, Assignment], TaskResult]
 
 BUSY = Line(error="server_error", http_status=503)
+
+
+def void(_: object) -> None:
+    """Let a planned action return nothing."""
 
 
 @both_drivers
@@ -60,15 +65,13 @@ def test_attempts_end(drive: Driver, retries: int) -> None:
     world = World([BUSY], make_spec(retry=RetryPolicy(retries=retries, delay_s=0.1)))
     result = drive(world, world.assignment())
     assert len(result.attempts) == len(world.player.calls) == retries + 1
-    assert result.error == ErrorInfo(
-        type="server_error", message="as the script says", http_status=503, retryable=True
-    )
+    assert result.error == ErrorInfo(type="server_error", message="as the script says", http_status=503, retryable=True)
     assert (result.status, result.content) == ("failed", None)
 
 
 @both_drivers
 @pytest.mark.parametrize("error", ["auth", "bad_request", "not_found", "too_large", "content_filter", "timeout_total"])
-def test_a_refusal_is_not_tried_again(drive: Driver, error: str) -> None:
+def test_a_refusal_is_not_tried_again(drive: Driver, error: ErrorType) -> None:
     """A failure that another attempt cannot mend costs one call."""
     world = World([Line(error=error, http_status=400)])
     result = drive(world, world.assignment())
@@ -99,8 +102,10 @@ def test_retry_after_is_waited_for(drive: Driver) -> None:
 def test_a_retry_after_out_of_reach_fails_at_once(
     drive: Driver, retry_after_s: float, timeout_s: float, reason: str
 ) -> None:
-    """A Retry-After beyond the cap or the deadline is not slept through: the task fails now, and says what was asked."""
-    world = World([Line(error="rate_limited", http_status=429, retry_after_s=retry_after_s)], make_spec(timeout_s=timeout_s))
+    """A Retry-After beyond the cap or the deadline is not slept through: the task fails now and says what was asked."""
+    world = World(
+        [Line(error="rate_limited", http_status=429, retry_after_s=retry_after_s)], make_spec(timeout_s=timeout_s)
+    )
     result = drive(world, world.assignment())
     assert world.clock.now_ns() == PRESENT_NS + NS_PER_S // 10
     assert result.error == ErrorInfo(
@@ -111,7 +116,7 @@ def test_a_retry_after_out_of_reach_fails_at_once(
 
 @both_drivers
 def test_the_deadline_covers_everything(drive: Driver) -> None:
-    """Calls are told the task's deadline, and no wait ends beyond it, so that a task never lasts longer than allowed."""
+    """Calls are told the task's deadline and no wait ends beyond it, so that a task never lasts longer than allowed."""
     spec = make_spec(timeout_s=10.0, retry=RetryPolicy(retries=100, delay_s=3.0, backoff="fixed"))
     world = World([Line(error="empty", lasts_s=1.0)], spec)
     result = drive(world, world.assignment())
@@ -121,7 +126,8 @@ def test_the_deadline_covers_everything(drive: Driver) -> None:
     assert result.service_s == pytest.approx(9.0)
     slow = World([BUSY, Line(lasts_s=1000.0)], make_spec(timeout_s=10.0))
     result = drive(slow, slow.assignment())
-    assert (result.status, result.service_s) == ("failed", pytest.approx(10.0))
+    assert result.status == "failed"
+    assert result.service_s == pytest.approx(10.0)
     assert [one.error_type for one in result.attempts] == ["server_error", "timeout_total"]
 
 
@@ -144,7 +150,8 @@ def test_a_drain_lets_a_call_end(drive: Driver) -> None:
         world = World([line])
         world.clock.plan(1.0, world.stop.drain)
         result = drive(world, world.assignment())
-        assert (result.status, result.service_s) == (status, pytest.approx(5.0))
+        assert result.status == status
+        assert result.service_s == pytest.approx(5.0)
 
 
 @both_drivers
@@ -177,7 +184,8 @@ def test_a_cancellation_ends_a_backoff(drive: Driver) -> None:
     world = World([BUSY])
     world.clock.plan(0.6, world.stop.cancel)
     result = drive(world, world.assignment())
-    assert (result.status, len(result.attempts), result.service_s) == ("cancelled", 1, pytest.approx(0.6))
+    assert (result.status, len(result.attempts)) == ("cancelled", 1)
+    assert result.service_s == pytest.approx(0.6)
 
 
 def test_a_foreign_cancellation_passes_through() -> None:
@@ -186,7 +194,7 @@ def test_a_foreign_cancellation_passes_through() -> None:
 
     async def do() -> None:
         slot = asyncio.create_task(world.worker.arun(world.assignment(), AsyncScripted(world.player), WHO))
-        world.clock.plan(1.0, lambda: None if slot.cancel() else None)
+        world.clock.plan(1.0, lambda: void(slot.cancel()))
         with pytest.raises(asyncio.CancelledError):
             await slot
 
@@ -201,7 +209,7 @@ def test_a_cancellation_is_cleared() -> None:
     async def slot() -> list[str]:
         this = asyncio.current_task()
         assert this is not None
-        with world.stop.watched(lambda: None if this.cancel() else None):
+        with world.stop.watched(lambda: void(this.cancel())):
             statuses = [(await world.worker.arun(world.assignment(), AsyncScripted(world.player), WHO)).status]
             await asyncio.sleep(0)
             return [*statuses, str(this.cancelling())]
@@ -221,7 +229,7 @@ def test_a_bug_costs_its_task_alone(drive: Driver, bug: Exception, caplog: pytes
     assert broken.error.message.startswith("a bug in the worker: ")
     assert not broken.error.retryable
     assert [one.error_type for one in broken.attempts] == ["server_error"]
-    assert (broken.started_s, broken.service_s) == (10.0, pytest.approx(1.2))
+    assert [broken.started_s, broken.service_s] == pytest.approx([10.0, 1.2])
     assert any("boom" in (record.exc_text or "") for record in caplog.records)
     assert drive(world, world.assignment(1)).status == "ok"
 

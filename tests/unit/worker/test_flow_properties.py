@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.errors import ERROR_TYPES, RETRYABLE
 from bench.policy.retry import RetryPolicy
+from bench.worker import WorkerSpec
 from tests.clocks import NS_PER_S
 from tests.flows import World, by_loop, by_thread, make_spec
 from tests.scripted_clients import Line
@@ -45,7 +46,7 @@ specs = st.builds(
 stops = st.none() | st.tuples(st.sampled_from(["drain", "cancel"]), seconds)
 scripts = st.lists(lines, min_size=1, max_size=8)
 
-Case = tuple[list[Line], object, tuple[str, float] | None]
+Case = tuple[list[Line], WorkerSpec, tuple[str, float] | None]
 cases = st.tuples(scripts, specs, stops)
 
 
@@ -73,7 +74,7 @@ def instants(attempt: Attempt) -> list[float]:
 
 @given(cases)
 def test_both_drivers_make_the_same_record(case: Case) -> None:
-    """A thread and a coroutine that meet the same answers, failures and stops leave the same record, to the last byte."""
+    """A thread and a coroutine that meet the same answers, failures and stops leave the same record, byte for byte."""
     in_thread, on_loop = make_world(case), make_world(case)
     by_both = [drive(world, world.assignment()) for drive, world in ((by_thread, in_thread), (by_loop, on_loop))]
     assert msgspec.json.encode(by_both[0]) == msgspec.json.encode(by_both[1])
@@ -82,12 +83,13 @@ def test_both_drivers_make_the_same_record(case: Case) -> None:
 
 @given(cases)
 def test_times_never_run_backwards(case: Case) -> None:
-    """Within a record every instant comes after those before it, and every duration is the difference of two of them."""
+    """Within a record no instant comes before its predecessor, and every duration is the difference of two instants."""
     _, result = done(case)
     row = [result.scheduled_s, result.started_s]
     for attempt in result.attempts:
         row += instants(attempt)
-    assert row + [result.ended_s] == sorted(row + [result.ended_s])
+    row.append(result.ended_s)
+    assert row == sorted(row)
     assert abs(result.queue_s - (result.started_s - result.scheduled_s)) < TOLERANCE_S
     assert abs(result.service_s - (result.ended_s - result.started_s)) < TOLERANCE_S
     assert abs(result.latency_s - result.queue_s - result.service_s) < TOLERANCE_S
@@ -98,7 +100,7 @@ def test_times_never_run_backwards(case: Case) -> None:
 
 @given(cases)
 def test_every_call_is_an_attempt(case: Case) -> None:
-    """A record lists exactly the calls that were made, no more of them than the policy allows, the last one deciding."""
+    """A record lists exactly the calls that were made, no more of them than the policy allows, and the last decides."""
     world, result = done(case)
     assert len(result.attempts) == len(world.player.calls) <= world.spec.retry.retries + 1
     last = result.attempts[-1]
@@ -127,7 +129,7 @@ def test_no_task_outlives_its_deadline(case: Case) -> None:
 
 
 @given(scripts, specs, st.sampled_from(["drain", "cancel"]), seconds)
-def test_a_stop_is_obeyed(script: list[Line], spec: object, stage: str, after_s: float) -> None:
+def test_a_stop_is_obeyed(script: list[Line], spec: WorkerSpec, stage: str, after_s: float) -> None:
     """After a drain no call begins, after a cancellation none goes on, and a task is cancelled only if the run was."""
     world, result = done((script, spec, (stage, after_s)))
     stopped_ns = world.player.calls[0][0] + round(after_s * NS_PER_S)

@@ -139,7 +139,13 @@ def test_what_a_whole_answer_does_not_show() -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "instants", "tpot_s"),
-    [(1, (at(500),), None), (1, (at(500), at(600)), None), (5, (at(500),), None), (None, (at(500), at(600)), None), (2, (at(500), at(600)), 0.1)],
+    [
+        (1, (at(500),), None),
+        (1, (at(500), at(600)), None),
+        (5, (at(500),), None),
+        (None, (at(500), at(600)), None),
+        (2, (at(500), at(600)), 0.1),
+    ],
 )
 def test_per_token_time_needs_two_tokens(tokens: int | None, instants: tuple[int, ...], tpot_s: float | None) -> None:
     """Time per token is known only with a token count of at least two and content at two instants."""
@@ -162,7 +168,7 @@ def test_chunk_times_are_kept_on_request() -> None:
 
 
 def test_a_failed_attempt_says_what_it_met() -> None:
-    """A failed attempt keeps type, message, status and Retry-After; one given up with the run is cancelled, not failed."""
+    """A failed attempt keeps type, message, status and Retry-After; one given up with the run is cancelled."""
     error = CallError("rate_limited", "slow down", 429, 12.5)
     recorder = Recorder(make_spec())
     failed = recorder.attempt(Reply(sent_ns=at(0), end_ns=at(100), error=error, http_status=429), 0.0)
@@ -196,11 +202,13 @@ def test_a_lost_task() -> None:
 
 
 def test_a_lost_attempt() -> None:
-    """What a dead worker was doing is an attempt from the task's start to the discovery, failed as `worker_lost`."""
+    """What a dead worker did is an attempt, from when it was given the task to when its death was seen."""
     recorder = Recorder(make_spec())
+    lost_before = failed_attempt("worker_lost", sent_s=9.75, end_s=10.25)
     for begun, sent_s in (
         (Assignment(task=make_task(), scheduled_ns=at(-1000)), 9.0),
         (Assignment(task=make_task(), scheduled_ns=at(-1000), started_ns=at(-250)), 9.75),
+        (Assignment(task=make_task(), scheduled_ns=at(-1000), started_ns=at(-250), prior=(lost_before,)), 10.25),
     ):
         attempt = recorder.lost_attempt(begun, at(500), "killed")
         assert (attempt.status, attempt.error_type, attempt.error_message) == ("failed", "worker_lost", "killed")

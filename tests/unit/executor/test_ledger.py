@@ -1,0 +1,239 @@
+"""Where tasks leave the workload and results reach the journal: each once, kept before shown, whatever goes wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from bench.errors import JournalError, WorkloadError
+from bench.executor.ledger import Ledger
+from bench.journal import TASKS, WORKLOAD, Journal, iter_lines
+from bench.stop import StopSignal
+from tests.clocks import PRESENT_NS, VirtualClock
+from tests.disks import files_limited_to
+from tests.samples import cancelled_result, failed_result, make_manifest, make_result, make_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from bench.records import Glimpse, Task
+
+
+@dataclass
+class Watcher:
+    """An observer that notes what it is told, and how many lines the journal's files hold at that moment."""
+
+    run: Path
+    told: list[tuple[str, int]] = field(default_factory=list)
+    glimpses: list[Glimpse] = field(default_factory=list)
+
+    def ready(self) -> None:
+        """Do nothing: a ledger does not say it."""
+
+    def drawn(self) -> None:
+        """Note a draw."""
+        self.told.append(("drawn", sum(1 for _ in iter_lines(self.run / WORKLOAD))))
+
+    def recorded(self, glimpse: Glimpse) -> None:
+        """Note a record."""
+        self.glimpses.append(glimpse)
+        self.told.append(("recorded", sum(1 for _ in iter_lines(self.run / TASKS))))
+
+
+@dataclass
+class Desk:
+    """A ledger over a real journal, with a watcher."""
+
+    run: Path
+    tasks: Iterable[Task]
+    stop: StopSignal = field(default_factory=StopSignal)
+    clock: VirtualClock = field(default_factory=VirtualClock)
+
+    def __post_init__(self) -> None:
+        """Open the journal."""
+        self.run.mkdir()
+        self.watcher = Watcher(self.run)
+        self.journal = Journal(self.run, make_manifest())
+        self.ledger = Ledger(iter(self.tasks), self.journal, [self.watcher], self.clock, self.stop)
+
+    def emit(self, index: int, content: str = "an answer") -> None:
+        """Hand in a success."""
+        self.ledger.emit(msgspec.json.encode(make_result(index, content=content)))
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path) -> Iterator[Callable[[Iterable[Task]], Desk]]:
+    """Open ledgers whose journals are closed with the test."""
+    desks: list[Desk] = []
+
+    def open_one(tasks: Iterable[Task]) -> Desk:
+        desks.append(Desk(tmp_path / f"run-{len(desks)}", tasks))
+        return desks[-1]
+
+    yield open_one
+    for desk in desks:
+        desk.journal.close(make_manifest())
+
+
+def test_tasks_come_in_order(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """Tasks are handed out one by one in their order, then there is none, however often one asks."""
+    tasks = [make_task(n) for n in range(3)]
+    desk = open_desk(tasks)
+    drawn = [desk.ledger.draw() for _ in range(5)]
+    assert [one.task for one in drawn if one] == tasks
+    assert drawn[3:] == [None, None]
+
+
+def test_a_task_is_scheduled_when_it_is_asked_for(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """A task's scheduled instant is that of the asking, also where making the task takes time."""
+    desk = open_desk([])
+
+    def slow_source() -> Iterator[Task]:
+        desk.clock.advance_to(PRESENT_NS + 5)
+        yield make_task()
+
+    ledger = Ledger(slow_source(), desk.journal, [], desk.clock, desk.stop)
+    drawn = ledger.draw()
+    assert drawn is not None
+    assert (drawn.scheduled_ns, drawn.started_ns, drawn.prior) == (PRESENT_NS, None, ())
+
+
+def test_nothing_is_drawn_ahead(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """A task is made only when a slot asks for it, so that a source of any length takes no memory."""
+    made: list[int] = []
+
+    def endless() -> Iterator[Task]:
+        while True:
+            made.append(len(made))
+            yield make_task(made[-1])
+
+    desk = open_desk(endless())
+    assert made == []
+    for _ in range(3):
+        desk.ledger.draw()
+    assert made == [0, 1, 2]
+
+
+def test_kept_before_shown(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """A task is in the journal before anybody hears of it, and so is a result."""
+    desk = open_desk([make_task(n) for n in range(2)])
+    desk.ledger.draw()
+    desk.emit(0)
+    desk.ledger.draw()
+    desk.emit(1)
+    assert desk.watcher.told == [("drawn", 1), ("recorded", 1), ("drawn", 2), ("recorded", 2)]
+    assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == ["0-i0-v0", "1-i0-v0"]
+
+
+def test_failures_are_counted(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """Failed tasks are counted, cancelled ones and successes are not among them."""
+    desk = open_desk([])
+    for result in (make_result(0), failed_result(1), cancelled_result(2), failed_result(3)):
+        desk.ledger.emit(msgspec.json.encode(result))
+    assert (desk.ledger.failed, desk.journal.recorded, desk.ledger.error) == (2, 4, None)
+
+
+def test_a_drain_ends_the_intake(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """Once the run drains no task is taken from the source, and results are still kept."""
+    source = iter([make_task(n) for n in range(3)])
+    desk = open_desk(source)
+    desk.ledger.draw()
+    desk.stop.drain()
+    assert desk.ledger.draw() is None
+    assert [task.index for task in source] == [1, 2]
+    desk.emit(0)
+    assert (desk.journal.drawn, desk.journal.recorded) == (1, 1)
+
+
+def test_many_threads(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """However many slots ask and hand in at once, each task goes to one of them and each record is whole, once."""
+    desk = open_desk(make_task(n) for n in range(600))
+    start = threading.Barrier(8)
+    taken: list[int] = []
+
+    def slot() -> None:
+        start.wait()
+        while (drawn := desk.ledger.draw()) is not None:
+            taken.append(drawn.task.index)
+            desk.emit(drawn.task.index, "x" * (drawn.task.index * 37 % 3000 + 1))
+
+    threads = [threading.Thread(target=slot) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(taken) == Counter(range(600))
+    kept = [msgspec.json.decode(line)["index"] for line in iter_lines(desk.run / TASKS)]
+    assert Counter(kept) == Counter(range(600))
+    assert [msgspec.json.decode(line)["index"] for line in iter_lines(desk.run / WORKLOAD)] == list(range(600))
+    assert len(desk.watcher.told) == 1200
+
+
+def test_a_full_disk_stops_the_run(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """Where a result cannot be kept it is not shown, the run is cancelled, and no further task is handed out."""
+    source = iter([make_task(n) for n in range(5)])
+    desk = open_desk(source)
+    desk.ledger.draw()
+    desk.emit(0)
+    with files_limited_to(4000):
+        desk.emit(1, "x" * 9000)
+    # At once, though the stop is raised by another thread.
+    assert desk.ledger.draw() is None
+    assert desk.stop.wait_draining(60)
+    assert isinstance(desk.ledger.error, JournalError)
+    assert str(desk.ledger.error).endswith("tasks.jsonl: File too large; the 1 lines written before are whole")
+    assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == ["0-i0-v0"]
+    assert len(list(source)) == 4
+
+
+def test_a_task_that_cannot_be_kept_is_not_sent(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """A task that the journal cannot take is not handed out: what is sent can always be looked up."""
+    desk = open_desk([make_task(0, params={"stop": "x" * 9000})])
+    with files_limited_to(4000):
+        assert desk.ledger.draw() is None
+    assert desk.stop.wait_draining(60)
+    assert desk.watcher.told == []
+    assert list(iter_lines(desk.run / WORKLOAD)) == []
+
+
+def test_a_source_that_breaks_stops_the_run(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """A source that can no longer be read stops the run with its own words, and what was drawn is kept."""
+    broken = WorkloadError("prompts.jsonl, line 2: gone")
+
+    def source() -> Iterator[Task]:
+        yield make_task(0)
+        raise broken
+
+    desk = open_desk(source())
+    assert desk.ledger.draw() is not None
+    assert desk.ledger.draw() is None
+    assert desk.ledger.error is broken
+    assert desk.stop.wait_draining(60)
+    assert desk.journal.drawn == 1
+
+
+def test_the_first_error_is_kept(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """Of several errors the first one is told, and results that still fit are kept."""
+    desk = open_desk([])
+    with files_limited_to(4000):
+        desk.emit(0, "x" * 9000)
+        first = desk.ledger.error
+        desk.emit(1, "x" * 9000)
+        desk.emit(2)
+    assert first is not None
+    assert desk.ledger.error is first
+    assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == ["2-i0-v0"]
+    assert desk.stop.wait_draining(60)
+
+
+def test_it_shows_how_far_it_got(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """The state of a ledger can be read off it."""
+    desk = open_desk([make_task()])
+    desk.ledger.draw()
+    assert repr(desk.ledger) == "<Ledger <Journal run-0 drawn=1 recorded=0> error=None>"

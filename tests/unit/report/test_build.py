@@ -1,0 +1,171 @@
+"""The report as files."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+import pytest
+
+from bench.errors import ConfigError
+from bench.report.build import build_report
+from tests.report_cases import CASES
+from tests.report_runs import Plan, make_run
+
+ROOT: Final = Path(__file__).parents[3]
+
+#: Elements that could load or run something.
+ACTIVE: Final = frozenset({"script", "iframe", "object", "embed", "img", "image", "form", "base", "audio", "video"})
+
+#: Attributes that name what is loaded.
+LOADING: Final = frozenset({"src", "srcset", "href", "xlink:href", "data", "poster", "action"})
+
+
+class Reader(HTMLParser):
+    """Collects what a page consists of."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.ids: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep an element and its attributes."""
+        self.elements.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id" and value]
+
+
+def built(root: Path, *plans: Plan, alone: bool = False) -> Path:
+    """Make runs and a report about them; return its page."""
+    runs = [make_run(root / "runs", plan) for plan in plans]
+    return build_report(runs, runs[0] if alone else root / "out")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_becomes_one_self_contained_page(tmp_path: Path, case: str) -> None:
+    """Whatever the runs, the page loads and runs nothing from outside, its ids are unique, its links lead somewhere."""
+    page = built(tmp_path, *CASES[case])
+    text = page.read_text(encoding="utf-8")
+    reader = Reader(text)
+    assert not reader.elements & ACTIVE
+    assert not [name for name, _ in reader.attributes if name.startswith("on") or name == "style"]
+    assert len(set(reader.ids)) == len(reader.ids)
+    for name, value in reader.attributes:
+        if name not in LOADING:
+            continue
+        if value.startswith("#"):
+            assert value[1:] in reader.ids
+        elif value != "data:,":
+            assert value.startswith("./")
+            assert (page.parent / unquote(value)).is_file()
+    assert not re.findall(r"url\((?!#|data:)", text)
+    pictures = {value for name, value in reader.attributes if name == "href" and value.endswith(".png")}
+    assert {f"./charts/{path.name}" for path in (page.parent / "charts").iterdir()} == pictures
+
+
+def test_the_policy_allows_nothing_but_what_is_in_the_page(tmp_path: Path) -> None:
+    """The page forbids itself scripts and every load from outside, and allows its one style sheet by its hash."""
+    text = built(tmp_path, *CASES["one"]).read_text(encoding="utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy.startswith("default-src 'none';")
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_hostile_text_is_text(tmp_path: Path) -> None:
+    """Markup in names, topics, messages and commands stands escaped in the page, and direction overrides not at all."""
+    text = built(tmp_path, *CASES["hostile"]).read_text(encoding="utf-8")
+    assert "<img" not in text
+    assert "<script" not in text
+    assert text.count("</style>") == 1
+    assert "&lt;script&gt;" in text
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert "\x00" not in text
+    assert "{{ 7*7 }}" in text
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    """A report made anew from the raw records is the same, byte for byte, whatever the summary file says."""
+    page = built(tmp_path, *CASES["four modes"])
+    first = {path.name: path.read_bytes() for path in [page, *page.parent.glob("charts/*")]}
+    runs = sorted((tmp_path / "runs").iterdir())
+    for run in runs:
+        (run / "summary.json").write_text("{}")
+    build_report(runs, page.parent)
+    second = {path.name: path.read_bytes() for path in [page, *page.parent.glob("charts/*")]}
+    added = re.compile(rb"<a href=\"[^\"]*summary.json\">summary.json</a> ")
+    assert {name: added.sub(b"", data) for name, data in second.items()} == first
+
+
+def test_a_lone_run_has_its_report_in_its_own_directory(tmp_path: Path) -> None:
+    """The page of a run lies beside its records, its charts in a folder, and it links to both."""
+    page = built(tmp_path, Plan(), alone=True)
+    assert page.name == "report.html"
+    assert {path.name for path in page.parent.iterdir()} == {"run.json", "tasks.jsonl", "report.html", "charts"}
+    text = page.read_text(encoding="utf-8")
+    assert 'href="./tasks.jsonl"' in text
+    assert 'href="./charts/latency.png"' in text
+
+
+def test_a_new_report_takes_away_the_charts_of_the_last(tmp_path: Path) -> None:
+    """A chart that the new report does not have is gone; files that are not ours stay."""
+    page = built(tmp_path, Plan())
+    (page.parent / "charts" / "mine.png").write_bytes(b"")
+    assert (page.parent / "charts" / "latency.png").exists()
+    build_report([make_run(tmp_path / "failed", CASES["all failed"][0])], page.parent)
+    assert not (page.parent / "charts" / "latency.png").exists()
+    assert (page.parent / "charts" / "mine.png").exists()
+
+
+def test_a_run_named_twice_is_shown_once(tmp_path: Path) -> None:
+    """The same directory by two paths is one run."""
+    run = make_run(tmp_path, Plan())
+    text = build_report([run, run / ".." / run.name], tmp_path / "out").read_text(encoding="utf-8")
+    assert "<h1>asyncio, 8 requests in flight</h1>" in text
+
+
+def test_no_run_is_refused(tmp_path: Path) -> None:
+    """A report about nothing is refused with what to do."""
+    with pytest.raises(ConfigError, match="no run to report on"):
+        build_report([], tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """Where the report cannot be written, the error names the place."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=re.escape(f"cannot write the report to {tmp_path / 'file'}")):
+        build_report([make_run(tmp_path, Plan())], tmp_path / "file")
+
+
+def test_answers_are_never_read_into_a_report(tmp_path: Path) -> None:
+    """No word of an answer is in the page, whatever the answer says."""
+    run = make_run(tmp_path, Plan())
+    tasks = run / "tasks.jsonl"
+    tasks.write_bytes(tasks.read_bytes().replace(b'"content":"word', b'"content":"geheim'))
+    assert "geheim" not in build_report([run], run).read_text(encoding="utf-8")
+
+
+def test_importing_the_program_loads_no_charts() -> None:
+    """`import bench` and what a worker needs of it load neither pandas, matplotlib, numpy, jinja2 nor fonttools."""
+    heavy = "{'pandas', 'matplotlib', 'numpy', 'jinja2', 'fontTools'}"
+    code = f"import bench, bench.report, bench.journal, bench.summary, sys; print({heavy} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "set()"
