@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Transport = Literal["aiohttp", "httpx2"]
-ClientName = Literal["openai"]
+ClientName = Literal["openai", "scripted"]
 Backoff = Literal["fixed", "exponential"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ProviderName = Literal[
@@ -116,7 +116,13 @@ class ConcurrentConfig:
             at_most=MAX_CONCURRENCY,
         ),
     )
-    client: ClientName = field(default="openai", metadata=about("who sends the requests", group="How"))
+    client: ClientName = field(
+        default="openai",
+        metadata=about(
+            "who sends the requests; scripted sends none and answers at once: it shows what the harness itself costs",
+            group="How",
+        ),
+    )
     transport: Transport = field(
         default="aiohttp", metadata=about("HTTP library below the openai client in asyncio mode", group="How")
     )

@@ -30,8 +30,6 @@ def ask(*, stream: bool = True, text: str = "hi", **params: object) -> Request:
 class Driver(Protocol):
     """A client, and what it needs to run in."""
 
-    transport: str
-
     def start(self, request: Request, within_s: float = 10.0) -> Future[Reply]:
         """Begin a call that must be over within `within_s` seconds."""
 
@@ -61,7 +59,6 @@ class SyncDriver:
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
         self._client = make_sync_client(settings, endpoint)
         self._threads = ThreadPoolExecutor(settings.slots)
-        self.transport = self._client.transport
 
     def start(self, request: Request, within_s: float = 10.0) -> Future[Reply]:
         """See Driver."""
@@ -97,7 +94,6 @@ class AsyncDriver:
         except BaseException:
             self._stop()
             raise
-        self.transport = self._client.transport
 
     def start(self, request: Request, within_s: float = 10.0) -> Future[Reply]:
         """See Driver."""

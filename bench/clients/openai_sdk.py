@@ -56,9 +56,6 @@ class OpenAISyncClient:
         ConfigError: The key cannot be sent.
     """
 
-    name = "openai"
-    transport = "httpx2"
-
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
         self._timeouts = settings.timeouts
         self._extra_body = endpoint.extra_body
@@ -128,10 +125,8 @@ class OpenAIAsyncClient:
         ConfigError: The key cannot be sent.
     """
 
-    name = "openai"
-
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
-        self.transport = settings.transport
+        self._transport = settings.transport
         self._timeouts = settings.timeouts
         self._extra_body = endpoint.extra_body
         self._translator = Translator(endpoint.api_key, (aiohttp.ClientConnectorError,))
@@ -158,7 +153,7 @@ class OpenAIAsyncClient:
 
     def __repr__(self) -> str:
         """Show whom it asks, over what, and how busily."""
-        return f"<OpenAIAsyncClient {self._sdk.base_url.host} {self.transport} {len(self._collectors)} under way>"
+        return f"<OpenAIAsyncClient {self._sdk.base_url.host} {self._transport} {len(self._collectors)} under way>"
 
     async def call(self, request: Request, deadline_ns: int) -> Reply:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`."""

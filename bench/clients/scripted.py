@@ -61,9 +61,6 @@ class ScriptedSyncClient:
         script: Says what comes back for a request; called in the thread of the call.
     """
 
-    name = "scripted"
-    transport = "none"
-
     def __init__(self, script: Callable[[Request], Answer] = instant_answer) -> None:
         self._script = script
         self._cancelled = threading.Event()
@@ -89,9 +86,6 @@ class ScriptedAsyncClient:
     Args:
         script: Says what comes back for a request; called on the event loop.
     """
-
-    name = "scripted"
-    transport = "none"
 
     def __init__(self, script: Callable[[Request], Answer] = instant_answer) -> None:
         self._script = script

@@ -25,6 +25,9 @@ DEFAULT_PROVIDER: Final = "bigmodel"
 #: What an address without a preset is called in records.
 CUSTOM: Final = "custom"
 
+#: The client that answers by itself, and what its provider and model are called in records.
+SCRIPTED: Final = "scripted"
+
 #: Where the key of an address without a preset is looked for, in this order.
 CUSTOM_KEYS: Final = ("CONCURRENT_API_KEY", "OPENAI_API_KEY")
 
@@ -53,6 +56,9 @@ def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedPro
     Raises:
         ConfigError: No provider was named and none has its key, a key or model is missing, or an address is refused.
     """
+    if config.client == SCRIPTED:
+        # Nobody is asked: neither address nor key is needed.
+        return ResolvedProvider(endpoint=Endpoint(provider=SCRIPTED, base_url="none", model=config.model or SCRIPTED))
     if config.base_url is not None:
         return ResolvedProvider(endpoint=_custom(config, config.base_url, environ), slots=config.slots)
     name = config.provider

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +26,7 @@ from bench.worker import WorkerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bench.config import ConcurrentConfig
     from bench.observers import Observer
@@ -171,8 +171,7 @@ class Run:
             endpoint=self._endpoint,
             client=ClientSettings(
                 client=config.client,
-                # Only the asynchronous client has a choice of HTTP library.
-                transport=config.transport if config.mode == "asyncio" else "httpx2",
+                transport=_transport(config),
                 slots=config.slots,
                 timeouts=Timeouts(
                     ttft_s=config.ttft_timeout, idle_s=config.idle_timeout, connect_s=config.connect_timeout
@@ -202,3 +201,10 @@ class Run:
         if self._config.output is not None:
             write_document(self.directory, summary, self._config.output)
         return RunOutcome(directory=self.directory, status=status, error=error, summary=summary)
+
+
+def _transport(config: ConcurrentConfig) -> str:
+    """Return the HTTP library below the client; only the asynchronous one has a choice."""
+    if config.client == "scripted":
+        return "none"
+    return config.transport if config.mode == "asyncio" else "httpx2"

@@ -17,28 +17,29 @@ class ChatError(ValueError):
     """A body is not a chat completion request; the message is for the client."""
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     text: str = ""
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: str
     content: str | list[_Part] | None = None
 
 
-class _StreamOptions(msgspec.Struct):
+class _StreamOptions(msgspec.Struct, gc=False):
     include_usage: bool = False
 
 
+_One = Annotated[int, msgspec.Meta(ge=1, le=1)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, gc=False):
     model: _Name
-    messages: list[_Message]
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
     stream: bool | None = None
-    n: int | None = None
+    n: _One | None = None
     max_tokens: _Positive | None = None
     max_completion_tokens: _Positive | None = None
     stream_options: _StreamOptions | None = None
@@ -79,7 +80,6 @@ def read_chat(body: bytes) -> ChatRequest:
         read = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ChatError(f"the body is not a chat completion request: {error}") from error
-    _check(read)
     text = _last_of_user(read.messages)
     encoded = text.encode()
     limit = read.max_tokens
@@ -102,10 +102,3 @@ def _last_of_user(messages: list[_Message]) -> str:
             content = message.content
             return content if isinstance(content, str) else "".join(part.text for part in content or ())
     return ""
-
-
-def _check(read: _Body) -> None:
-    if not read.messages:
-        raise ChatError("messages is empty; at least one message is needed")
-    if read.n is not None and read.n != 1:
-        raise ChatError(f"n is {read.n}; only 1 is possible")

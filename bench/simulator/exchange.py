@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from bench.simulator.scripts import identity
+from bench.simulator.scripts import IDENTITY
 from bench.simulator.stats import Outcome
 
 
@@ -59,7 +59,7 @@ class Exchange(msgspec.Struct, kw_only=True):
 
     def stamp(self) -> bytes:
         """Return what makes the answer's chunks its own; `created` is the time of this call."""
-        return identity(self.seq, int(time.time()))
+        return IDENTITY % (self.seq, int(time.time()))
 
     def end(self, outcome: Outcome) -> None:
         """Bring an ending about, after everything that is to be sent was sent."""

@@ -179,14 +179,11 @@ class Connection(asyncio.Protocol):
 
     def _accept(self, received: Received) -> None:
         if self._answering is None and not self._waiting:
-            self._answer(received, self._read_ns)
+            self._answering = received
+            self._service.answer(self, received, at_ns=self._read_ns)
         else:
             self._waiting.append(received)
             self._transport.pause_reading()
-
-    def _answer(self, received: Received, at_ns: int) -> None:
-        self._answering = received
-        self._service.answer(self, received, at_ns=at_ns)
 
     def _complete_now(self, outcome: Outcome) -> None:
         self._ending = None
@@ -201,7 +198,8 @@ class Connection(asyncio.Protocol):
     def _answer_next(self) -> None:
         if self._lost or self._answering is not None:
             return
-        self._answer(self._waiting.popleft(), time.perf_counter_ns())
+        self._answering = self._waiting.popleft()
+        self._service.answer(self, self._answering, at_ns=time.perf_counter_ns())
         if not self._waiting:
             self._transport.resume_reading()
 

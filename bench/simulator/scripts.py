@@ -38,6 +38,10 @@ END: Final = b"e\r\ndata: [DONE]\n\n\r\n" + LAST_CHUNK
 #: What a proxy puts in place of an answer: the body of a malformed answer that is not streamed.
 NOT_JSON: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway (simulated)</body></html>"
 
+#: A format for what makes an answer's chunks its own: the end of their `id`, and `created`. It is always as long.
+IDENTITY: Final = b'%016x","created":%010d'
+#: Length of every identity: the length of a chunk counts it.
+_IDENTITY_BYTES: Final = len(IDENTITY % (0, 0))
 _REQUEST_ID: Final = b"x-request-id: req-%016x\r\n"
 _STREAM_HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
@@ -45,15 +49,6 @@ _STREAM_HEAD: Final = (
 ) % _REQUEST_ID
 #: The same, on a connection that is closed afterwards.
 _LAST_STREAM_HEAD: Final = _STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
-
-
-def identity(request: int, created_s: int) -> bytes:
-    """Return what makes an answer's chunks its own: the end of its `id`, and `created`; always as long."""
-    return b'%016x","created":%010d' % (request, created_s)
-
-
-#: Length of every identity: the length of a chunk counts it.
-IDENTITY_BYTES: Final = len(identity(0, 0))
 
 
 def request_id(request: int) -> bytes:
@@ -161,7 +156,7 @@ def _body(model: bytes, texts: Sequence[str], reason: bytes) -> bytes:
 def _framed(data: bytes) -> bytes:
     """Frame one event with its identity still missing, but counted."""
     event = b"data: %b\n\n" % data
-    missing = event.count(_IDENTITY_HOLE) * (IDENTITY_BYTES - len(_IDENTITY_HOLE))
+    missing = event.count(_IDENTITY_HOLE) * (_IDENTITY_BYTES - len(_IDENTITY_HOLE))
     return b"%x\r\n%b\r\n" % (len(event) + missing, event)
 
 

@@ -89,7 +89,7 @@ class Service:
     def _chat(self, line: Line, received: Received, at_ns: int) -> None:
         seq = self._seq
         self._seq = seq + 1
-        self.stats.read()
+        self.stats.requests += 1
         exchange = Exchange(
             wire=line, seq=seq, connection=line.number, keep_alive=received.keep_alive, received_ns=at_ns
         )

@@ -106,7 +106,13 @@ class Lateness:
 
 
 class Stats:
-    """The running counts. One event loop calls it; every time is `perf_counter_ns`, CPU time is in seconds."""
+    """The running counts. One event loop calls it; every time is `perf_counter_ns`, CPU time is in seconds.
+
+    Attributes:
+        requests: Requests that were read in this window; who reads one adds it.
+        in_flight: Requests in flight now.
+        lateness: How late things were sent in this window.
+    """
 
     def __init__(self, settings: SimulatorSettings, *, now_ns: int, cpu_s: float) -> None:
         self.in_flight = 0
@@ -122,7 +128,7 @@ class Stats:
         self._changed_ns = now_ns
         self._in_flight_ns = 0
         self._peak = self.in_flight
-        self._requests = 0
+        self.requests = 0
         self._outcomes = dict.fromkeys(_OUTCOMES, 0)
         self._accepted = 0
         self._used = 0
@@ -140,10 +146,6 @@ class Stats:
     def connection_closed(self) -> None:
         """Count a connection as closed."""
         self._connections_open -= 1
-
-    def read(self) -> None:
-        """Count a request that was read."""
-        self._requests += 1
 
     def began(self, now_ns: int) -> None:
         """Count a request as in flight from now on."""
@@ -163,7 +165,7 @@ class Stats:
         self._integrate(now_ns)
         return SimulatorStats(
             window_s=(now_ns - self._began_ns) / _NS_PER_S,
-            requests=self._requests,
+            requests=self.requests,
             outcomes=dict(self._outcomes),
             in_flight=self.in_flight,
             peak_in_flight=self._peak,

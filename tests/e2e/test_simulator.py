@@ -146,7 +146,7 @@ def test_a_connection_closes_when_asked_to(instant: SimulatorProcess) -> None:
         (request(method="GET", body={}), 405, "use POST"),
         (request("/v1/models", {}, method="POST"), 405, "use GET"),
         (request(body=b"not json"), 400, "not a chat completion request"),
-        (request(body={"model": "m", "messages": []}), 400, "messages is empty"),
+        (request(body={"model": "m", "messages": []}), 400, "$.messages"),
         (b"nonsense\r\n\r\n", 400, "not an HTTP/1.1 request"),
         (b"GET /health HTTP/1.0\r\n\r\n", 505, "HTTP/1.1"),
         (request("/" + "x" * 9_000, {}), 414, "longer than 8192"),

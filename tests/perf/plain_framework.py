@@ -18,7 +18,7 @@ from aiohttp import web
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.simulator.chat import ChatRequest, read_chat
-from bench.simulator.scripts import DIGEST_HOLE, Piece, Scripts, identity
+from bench.simulator.scripts import DIGEST_HOLE, IDENTITY, Piece, Scripts
 from bench.simulator.settings import SimulatorSettings
 from bench.simulator.stats import Lateness
 
@@ -28,7 +28,7 @@ _FRAME: Final = re.compile(rb"[0-9a-f]+\r\n(data: .*\n\n)\r\n")
 
 
 class Framework:
-    """The same answers from aiohttp.web on uvloop, written as one writes an application with it."""
+    """Answers chat completions with the simulator's texts and times; the usage at the end is left out."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
@@ -38,6 +38,7 @@ class Framework:
         self._seq = 0
 
     def application(self) -> web.Application:
+        """Return the routes: answers, and the lateness since the last time somebody asked."""
         app = web.Application()
         app.add_routes([web.post("/v1/chat/completions", self._chat), web.post("/stats/reset", self._reset)])
         return app
@@ -46,7 +47,7 @@ class Framework:
         received_ns = time.perf_counter_ns()
         chat = read_chat(await request.read())
         self._seq += 1
-        stamp = identity(self._seq, int(time.time()))
+        stamp = IDENTITY % (self._seq, int(time.time()))
         response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
         response.enable_chunked_encoding()
         for token, piece in enumerate(self._events(chat)):

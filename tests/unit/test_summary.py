@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 SLOTS: Final = [WorkerId(pid=42, thread=f"slot-{number}", slot=number) for number in range(2)]
 STOPPED: Final = ErrorInfo(type="cancelled", message="the run was stopped")
 REFUSED: Final = ErrorInfo(type="rate_limited", message="slow down; more than the cap", http_status=429, retryable=True)
-COST: Final = HarnessCost(startup_s=0.5, cpu_s=1.0, peak_pss_bytes=90_000_000, wakeup_lag_p99_s=0.001)
+COST: Final = HarnessCost(
+    startup_s=0.5, startup_cpu_s=0.25, cpu_s=1.0, peak_pss_bytes=90_000_000, wakeup_lag_p99_s=0.001
+)
 
 
 def times(scheduled_s: float, started_s: float, ended_s: float) -> dict[str, object]:
@@ -166,9 +168,14 @@ def test_labels(golden: Summary) -> None:
 
 
 def test_what_the_harness_cost(golden: Summary) -> None:
-    """The harness's own cost is that of the segment, per task that has a record."""
+    """The harness's own cost is that of the segment, and that of a task is the part after the start, by the records."""
     assert golden.harness == HarnessFigures(
-        startup_s=0.5, cpu_s=1.0, cpu_us_per_task=200_000.0, peak_pss_bytes=90_000_000, wakeup_lag_p99_s=0.001
+        startup_s=0.5,
+        startup_cpu_s=0.25,
+        cpu_s=1.0,
+        cpu_us_per_task=150_000.0,
+        peak_pss_bytes=90_000_000,
+        wakeup_lag_p99_s=0.001,
     )
 
 
@@ -240,7 +247,7 @@ def test_the_last_record_of_a_task_decides(tmp_path: Path) -> None:
     assert summary.tasks == TaskCounts(total=4, ok=2, failed=0, cancelled=1, not_started=1)
     assert (summary.latency_s.n, summary.latency_s.max, summary.failed_latency_s.n) == (2, 2.0, 0)
     assert [row.type for row in summary.errors] == ["cancelled"]
-    assert (summary.harness.cpu_s, summary.harness.startup_s) == (2.0, 1.0)
+    assert (summary.harness.cpu_s, summary.harness.startup_s, summary.harness.startup_cpu_s) == (2.0, 1.0, 0.5)
     assert (summary.harness.peak_pss_bytes, summary.harness.wakeup_lag_p99_s) == (90_000_000, 0.001)
 
 
@@ -252,6 +259,7 @@ def test_a_segment_without_cost_makes_the_cost_unknown(tmp_path: Path) -> None:
     partly = make_manifest(1, segments=(make_segment(cost=HarnessCost(cpu_s=1.0)), make_segment(cost=COST)))
     harness = summarise(write_run(tmp_path / "partly", [make_result()], partly)).harness
     assert (harness.cpu_s, harness.peak_pss_bytes, harness.startup_s) == (2.0, None, None)
+    assert (harness.startup_cpu_s, harness.cpu_us_per_task) == (None, None)
 
 
 def test_a_replaced_worker_is_no_late_start(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_cpu_of_living_children(child: Callable[[], Child]) -> None:
     ours.do(f"burn {BURN_S}")  # this belongs to whatever was before
     with UsageMonitor(excluded_pids=[theirs.process.pid]) as monitor:
         theirs.do(f"burn {BURN_S}")
-        nothing_s = monitor._cpu_s()
+        nothing_s = monitor.cpu_s()
         ours.do(f"burn {BURN_S}")
     assert nothing_s < BURN_S
     assert BURN_S <= monitor.stop().cpu_s < 2 * BURN_S

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import re
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from bench.engines import process_worker as child
 from bench.engines._base import Job
 from bench.engines.processes import ProcessesEngine, _context, _how_it_ended
 from bench.errors import WorkerError
+from bench.providers import Endpoint
 from bench.records import TaskResult
 from bench.stop import StopSignal
 from bench.worker import Assignment
@@ -30,19 +33,30 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
+    from bench.worker import WorkerSpec
 
-@pytest.fixture
-def worker() -> Iterator[tuple[BaseProcess, Connection]]:
-    """Start a worker with the scripted client, and wait until it stands ready."""
+
+@contextlib.contextmanager
+def started_worker(spec: WorkerSpec) -> Iterator[tuple[BaseProcess, Connection]]:
+    """Start a worker, wait until it stands ready, and make sure that it ends."""
     ours, theirs = _context().Pipe()
-    process = _context().Process(target=child.serve, args=(theirs, make_spec(), 0, logging.WARNING), daemon=True)
+    process = _context().Process(target=child.serve, args=(theirs, spec, 0, logging.WARNING), daemon=True)
     process.start()
     theirs.close()
     assert ours.recv_bytes() == child.READY
-    yield process, ours
-    process.kill()
-    process.join()
-    ours.close()
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[tuple[BaseProcess, Connection]]:
+    """Start a worker with the scripted client."""
+    with started_worker(make_spec()) as (process, connection):
+        yield process, connection
 
 
 def send_task(connection: Connection, index: int) -> None:
@@ -81,6 +95,21 @@ def test_a_worker_ends_with_its_parent(worker: tuple[BaseProcess, Connection]) -
     connection.close()
     process.join()
     assert process.exitcode == child.EXIT_ORPHANED
+
+
+def test_a_busy_worker_ends_with_its_parent() -> None:
+    """A worker that waits for an answer does not outlive its parent until the answer's timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings = ClientSettings(client="openai", transport="httpx2", slots=1, timeouts=Timeouts())
+        endpoint = Endpoint(provider="mute", base_url=f"http://127.0.0.1:{server.getsockname()[1]}/v1", model="m")
+        with started_worker(make_spec(client=settings, endpoint=endpoint)) as (process, connection):
+            send_task(connection, 0)
+            request, _ = server.accept()
+            with request:
+                assert request.recv(4).startswith(b"POST")
+                connection.close()
+                process.join()
+                assert process.exitcode == child.EXIT_ORPHANED
 
 
 def test_a_worker_leaves_the_stop_to_its_parent(worker: tuple[BaseProcess, Connection]) -> None:

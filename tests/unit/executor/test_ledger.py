@@ -183,13 +183,34 @@ def test_a_full_disk_stops_the_run(open_desk: Callable[[Iterable[Task]], Desk]) 
     desk.emit(0)
     with files_limited_to(4000):
         desk.emit(1, "x" * 9000)
-    # At once, though the stop is raised by another thread.
-    assert desk.ledger.draw() is None
     assert desk.stop.wait_draining(60)
     assert isinstance(desk.ledger.error, JournalError)
     assert str(desk.ledger.error).endswith("tasks.jsonl: File too large; the 1 lines written before are whole")
     assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == ["0-i0-v0"]
     assert len(list(source)) == 4
+
+
+def test_an_error_ends_the_intake_before_the_stop_does(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """Between an error and the stop that it causes, which another thread raises, no task is handed out either."""
+    going_on = threading.Event()
+
+    class LateStop(StopSignal):
+        """A stop that takes its time."""
+
+        def cancel(self) -> None:
+            """Cancel when the test goes on."""
+            going_on.wait()
+            super().cancel()
+
+    desk = open_desk([])
+    stop = LateStop()
+    ledger = Ledger(iter([make_task()]), desk.journal, [], desk.clock, stop)
+    with files_limited_to(4000):
+        ledger.emit(msgspec.json.encode(make_result(content="x" * 9000)))
+    assert not stop.draining
+    assert ledger.draw() is None
+    going_on.set()
+    assert stop.wait_draining(60)
 
 
 def test_a_task_that_cannot_be_kept_is_not_sent(open_desk: Callable[[Iterable[Task]], Desk]) -> None:

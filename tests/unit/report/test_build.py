@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import pytest
@@ -17,6 +18,9 @@ from bench.errors import ConfigError
 from bench.report.build import build_report
 from tests.report_cases import CASES
 from tests.report_runs import Plan, make_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT: Final = Path(__file__).parents[3]
 
@@ -50,10 +54,16 @@ def built(root: Path, *plans: Plan, alone: bool = False) -> Path:
     return build_report(runs, runs[0] if alone else root / "out")
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_case_becomes_one_self_contained_page(tmp_path: Path, case: str) -> None:
+@pytest.fixture(scope="module")
+def page_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what gives the page about a case, made but once."""
+    return functools.cache(lambda case: built(tmp_path_factory.mktemp("report"), *CASES[case]))
+
+
+@pytest.mark.parametrize("case", ["four modes", "twelve", "nothing recorded", "all failed", "hostile"])
+def test_a_page_is_self_contained(page_of: Callable[[str], Path], case: str) -> None:
     """Whatever the runs, the page loads and runs nothing from outside, its ids are unique, its links lead somewhere."""
-    page = built(tmp_path, *CASES[case])
+    page = page_of(case)
     text = page.read_text(encoding="utf-8")
     reader = Reader(text)
     assert not reader.elements & ACTIVE
@@ -72,9 +82,9 @@ def test_every_case_becomes_one_self_contained_page(tmp_path: Path, case: str) -
     assert {f"./charts/{path.name}" for path in (page.parent / "charts").iterdir()} == pictures
 
 
-def test_the_policy_allows_nothing_but_what_is_in_the_page(tmp_path: Path) -> None:
+def test_the_policy_allows_nothing_but_what_is_in_the_page(page_of: Callable[[str], Path]) -> None:
     """The page forbids itself scripts and every load from outside, and allows its one style sheet by its hash."""
-    text = built(tmp_path, *CASES["one"]).read_text(encoding="utf-8")
+    text = page_of("all failed").read_text(encoding="utf-8")
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy.startswith("default-src 'none';")
     assert "script-src" not in policy
@@ -82,9 +92,9 @@ def test_the_policy_allows_nothing_but_what_is_in_the_page(tmp_path: Path) -> No
     assert "http" not in policy
 
 
-def test_hostile_text_is_text(tmp_path: Path) -> None:
+def test_hostile_text_is_text(page_of: Callable[[str], Path]) -> None:
     """Markup in names, topics, messages and commands stands escaped in the page, and direction overrides not at all."""
-    text = built(tmp_path, *CASES["hostile"]).read_text(encoding="utf-8")
+    text = page_of("hostile").read_text(encoding="utf-8")
     assert "<img" not in text
     assert "<script" not in text
     assert text.count("</style>") == 1
@@ -97,7 +107,7 @@ def test_hostile_text_is_text(tmp_path: Path) -> None:
 
 def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
     """A report made anew from the raw records is the same, byte for byte, whatever the summary file says."""
-    page = built(tmp_path, *CASES["four modes"])
+    page = built(tmp_path, *CASES["one of two failed"])
     first = {path.name: path.read_bytes() for path in [page, *page.parent.glob("charts/*")]}
     runs = sorted((tmp_path / "runs").iterdir())
     for run in runs:
@@ -120,17 +130,19 @@ def test_a_lone_run_has_its_report_in_its_own_directory(tmp_path: Path) -> None:
 
 def test_a_new_report_takes_away_the_charts_of_the_last(tmp_path: Path) -> None:
     """A chart that the new report does not have is gone; files that are not ours stay."""
-    page = built(tmp_path, Plan())
-    (page.parent / "charts" / "mine.png").write_bytes(b"")
-    assert (page.parent / "charts" / "latency.png").exists()
-    build_report([make_run(tmp_path / "failed", CASES["all failed"][0])], page.parent)
-    assert not (page.parent / "charts" / "latency.png").exists()
-    assert (page.parent / "charts" / "mine.png").exists()
+    charts = tmp_path / "charts"
+    charts.mkdir()
+    for name in ("latency.png", "mine.png"):
+        (charts / name).write_bytes(b"")
+    build_report([make_run(tmp_path / "failed", CASES["all failed"][0])], tmp_path)
+    assert not (charts / "latency.png").exists()
+    assert (charts / "success.png").exists()
+    assert (charts / "mine.png").exists()
 
 
 def test_a_run_named_twice_is_shown_once(tmp_path: Path) -> None:
     """The same directory by two paths is one run."""
-    run = make_run(tmp_path, Plan())
+    run = make_run(tmp_path, CASES["all failed"][0])
     text = build_report([run, run / ".." / run.name], tmp_path / "out").read_text(encoding="utf-8")
     assert "<h1>asyncio, 8 requests in flight</h1>" in text
 
@@ -145,12 +157,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """Where the report cannot be written, the error names the place."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=re.escape(f"cannot write the report to {tmp_path / 'file'}")):
-        build_report([make_run(tmp_path, Plan())], tmp_path / "file")
+        build_report([make_run(tmp_path, CASES["all failed"][0])], tmp_path / "file")
 
 
 def test_answers_are_never_read_into_a_report(tmp_path: Path) -> None:
     """No word of an answer is in the page, whatever the answer says."""
-    run = make_run(tmp_path, Plan())
+    run = make_run(tmp_path, CASES["single task"][0])
     tasks = run / "tasks.jsonl"
     tasks.write_bytes(tasks.read_bytes().replace(b'"content":"word', b'"content":"geheim'))
     assert "geheim" not in build_report([run], run).read_text(encoding="utf-8")

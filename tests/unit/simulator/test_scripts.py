@@ -12,15 +12,15 @@ from bench.simulator.scripts import (
     DIGEST_HOLE,
     DIGEST_PART,
     END,
+    IDENTITY,
     LAST_CHUNK,
     Scripts,
     completion,
-    identity,
     stream_head,
     usage_chunk,
 )
 
-_STAMP = identity(0xABC, 1_700_000_000)
+_STAMP = IDENTITY % (0xABC, 1_700_000_000)
 
 
 def _chat(text: str = "hello", **changes: object) -> ChatRequest:

@@ -286,7 +286,7 @@ def test_attempts_of_lost_workers_count(drive: Driver) -> None:
 
 
 def test_jitter_is_repeatable() -> None:
-    """The same seed gives the same waits; another seed and another task give others."""
+    """The same seed gives the same waits; another seed, another task and another attempt draw anew."""
     spec = make_spec(retry=RetryPolicy(retries=3))
 
     def waits(index: int, seed: int) -> list[float]:
@@ -295,6 +295,8 @@ def test_jitter_is_repeatable() -> None:
 
     assert waits(0, 0) == waits(0, 0)
     assert len({tuple(waits(index, seed)) for index in range(3) for seed in range(3)}) == 9
+    shares = [wait_s / 2**number for number, wait_s in enumerate(waits(0, 0)[1:])]
+    assert len(set(shares)) == 3
 
 
 def test_log_lines_name_their_task(caplog: pytest.LogCaptureFixture) -> None:
