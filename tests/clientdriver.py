@@ -8,6 +8,8 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
+import uvloop
+
 from bench.clients._base import ClientSettings, Reply, Request, Timeouts
 from bench.clients.make import make_async_client, make_sync_client
 from bench.clock import NS_PER_S
@@ -82,7 +84,7 @@ class AsyncDriver:
     """Drives a client for an event loop, which runs in a thread of its own."""
 
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="driver")
         self._thread.start()
 

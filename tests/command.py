@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 COMMAND: Final = (sys.executable, str(ROOT / "concurrent_bigmodel.py"))
+
+
+class StartCommand(Protocol):
+    """The fixture `start`: calls `start` below and sees to it that nothing outlives the test."""
+
+    def __call__(self, *arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start the command."""
 
 
 def start(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:

@@ -6,18 +6,29 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import hypothesis
 import pytest
 
+from tests.command import start as start_command
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.command import StartCommand
 
 #: The user's own settings: a test that saw them would depend on the machine, and could spend the user's money.
 PRIVATE_SETTINGS: Final = re.compile(r".*_API_KEY|CONCURRENT_.*|LANGCHAIN_.*|LANGSMITH_.*|WRITER_.*|(?i:.*_proxy)")
+
+#: How long a thread may take to end after its test, on a loaded machine.
+THREAD_ENDS_S: Final = 5.0
 
 LEFT_OUT: Final = pytest.StashKey[Counter[str]]()
 
@@ -58,8 +69,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if PRIVATE_SETTINGS.fullmatch(name)]:
         del os.environ[name]
     sys.addaudithook(_refuse_other_machines)
-    # A loaded machine makes an example slow, not wrong.
-    hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
+    # A loaded machine makes an example slow, not wrong; and the gate judges a change, not its luck with examples.
+    is_gate = bool(os.environ.get("CI"))
+    hypothesis.settings.register_profile("project", deadline=None, print_blob=True, derandomize=is_gate)
     hypothesis.settings.load_profile("project")
 
 
@@ -92,3 +104,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say how many tests were left out, and what they need."""
     for marker, count in sorted(config.stash[LEFT_OUT].items()):
         terminalreporter.write_line(f"left out: {count} marked {marker}, which {NEEDS[marker][1]}")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail the test that leaves a thread behind which would keep the whole test run from ending."""
+    before = set(threading.enumerate())
+    yield
+    started = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    for thread in started:
+        thread.join(THREAD_ENDS_S)
+    left = [thread.name for thread in started if thread.is_alive()]
+    assert left == [], f"threads left running: {left}"
+
+
+@pytest.fixture
+def start() -> Iterator[StartCommand]:
+    """Start the command as often as a test needs; what still runs at the test's end is killed with its group."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        started.append(start_command(*arguments, cwd=cwd, env=env))
+        return started[-1]
+
+    yield start_one
+    for command in started:
+        if command.poll() is None:
+            os.killpg(command.pid, signal.SIGKILL)
+            command.communicate()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
 from bench.errors import CallError
-
-if TYPE_CHECKING:
-    from bench.records import JsonObject, TokenSource
+from bench.records import JsonObject, TokenSource
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +33,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         sent_ns: When the call was handed to the client.
         end_ns: When the client was done with it.
-        error: Why it is a failure; None means a whole answer: content, and a finish reason that is not `content_filter`.
+        error: Why it is a failure; None means a whole answer: content, and a finish reason other than
+            `content_filter`.
         cancelled: True if it was given up because the run was cancelled; then `error` is set too.
         content: Text that arrived; of a failure what there was.
-        content_ns: Instants of the chunks with content or reasoning, in order; empty for an answer that was not streamed.
+        content_ns: Instants of the chunks with content or reasoning, in order; empty where nothing was streamed.
         connect_ns: Duration of making the connection, in nanoseconds.
         parse_ns: Duration of parsing, in nanoseconds, where it is done apart.
     """
@@ -72,7 +71,10 @@ class SyncClient(Protocol):
         """
 
     def cancel_all(self) -> None:
-        """Give up every call under way, from any thread: each returns at once, its connection closed; later calls return cancelled."""
+        """Give up every call under way, from any thread, and every later one.
+
+        Each returns at once as cancelled, its connection closed.
+        """
 
     def close(self) -> None:
         """Close the connections."""

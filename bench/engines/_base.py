@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from bench.clock import Clock
-from bench.stop import StopSignal
-from bench.worker import Assignment, WorkerSpec
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.clock import Clock
+    from bench.stop import StopSignal
+    from bench.worker import Assignment, WorkerSpec
 
 
 @dataclass(frozen=True, kw_only=True)

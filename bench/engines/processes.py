@@ -11,8 +11,6 @@ import signal
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
@@ -22,14 +20,16 @@ from bench.engines import process_worker as child
 from bench.errors import CallError, WorkerError
 from bench.logcontext import replay
 from bench.records import WorkerId
-from bench.worker import Assignment
 from bench.worker.record import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext, SpawnContext
+    from multiprocessing.process import BaseProcess
 
     from bench.engines._base import Job
+    from bench.worker import Assignment
 
 _log = logging.getLogger("bench.engines")
 

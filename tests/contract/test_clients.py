@@ -71,7 +71,7 @@ def test_an_answer_that_is_not_streamed_is_collected_whole(serve: Serve, connect
 
 
 def test_the_request_is_sent_as_given(serve: Serve, connect: Connect) -> None:
-    """The body is the model, the messages and all parameters, known to the SDK or not; a stream is asked for its usage."""
+    """The body is model, messages and all parameters, known to the SDK or not; a stream is asked for its usage."""
     server = serve(sending(streamed(*HELLO)))
     driver = connect(server.base_url, key="secret-key")
     driver.call(ask(text="半天 🌗", max_tokens=5, cache_prompt=False))

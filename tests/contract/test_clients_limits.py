@@ -336,7 +336,7 @@ def test_calls_after_the_end(serve: Serve, connect: Connect, kind: str) -> None:
 
 
 def test_the_unforeseen_is_a_failure_too(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
-    """An exception that nobody foresaw is `internal`, with its type in the message and its trace in the log at debug."""
+    """An exception that nobody foresaw is `internal`, its type in the message and its trace in the debug log."""
     caplog.set_level(logging.DEBUG, "bench.client")
     server = serve(sending(streamed(*HELLO)))
     reply = connect(server.base_url, key="sk-secret").call(ask(odd=object()))

@@ -11,19 +11,20 @@ import pytest
 from bench.records import Mode
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
-from tests.command import records, requests, start, the_run, write_topics
+from tests.command import records, requests, the_run, write_topics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.simulator.request_log import LogLine
+    from tests.command import StartCommand
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 TASKS = 60
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_faults(mode: Mode, tmp_path: Path) -> None:
+def test_faults(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """Under errors, 429s and truncated streams all tasks end ok or failed, attempts match the server's, exit code 1."""
     log = tmp_path / "requests.jsonl"
     settings = SimulatorSettings(
@@ -73,7 +74,7 @@ def check_no_early_retry(served: list[LogLine]) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_all_succeed(mode: Mode, tmp_path: Path) -> None:
+def test_all_succeed(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """With enough retries the same faults leave only successes, and the exit code is 0."""
     settings = SimulatorSettings(tokens=4, error_rate=0.2, truncate_rate=0.1, malformed_rate=0.1, seed=5)
     topics = write_topics(tmp_path / "topics.txt", 30)

@@ -11,10 +11,12 @@ import psutil
 
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
-from tests.command import start, wait_until, write_topics
+from tests.command import wait_until, write_topics
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.command import StartCommand
 
 #: Loaded by every Python below: on SIGUSR1 it writes the names of its modules to a file.
 TELL_MODULES = """
@@ -33,7 +35,7 @@ signal.signal(signal.SIGUSR1, tell)
 FOREIGN = {"pandas", "numpy", "matplotlib", "langsmith", "cyclopts", "rich", "jinja2"}
 
 
-def test_modules_of_workers(tmp_path: Path) -> None:
+def test_modules_of_workers(tmp_path: Path, start: StartCommand) -> None:
     """After ten tasks, called from another folder, a worker has the SDK from its fork server and no foreign module."""
     (tmp_path / "sitecustomize.py").write_text(TELL_MODULES, encoding="utf-8")
     topics = write_topics(tmp_path / "topics.txt", 400)

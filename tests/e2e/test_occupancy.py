@@ -9,13 +9,14 @@ import pytest
 
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
-from tests.command import requests, start, write_topics
+from tests.command import requests, write_topics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.records import Mode
     from bench.simulator.request_log import LogLine
+    from tests.command import StartCommand
 
 
 def steady_mean(served: list[LogLine], slots: int) -> float:
@@ -33,7 +34,7 @@ def steady_mean(served: list[LogLine], slots: int) -> float:
 @pytest.mark.full
 @pytest.mark.parametrize("slots", [1, 8, 64])
 @pytest.mark.parametrize("mode", ["threading", "multiprocessing", "asyncio"])
-def test_occupancy(mode: Mode, slots: int, tmp_path: Path) -> None:
+def test_occupancy(mode: Mode, slots: int, tmp_path: Path, start: StartCommand) -> None:
     """With answers of 500 ms and 4 N tasks the server's peak is exactly N and its steady mean at least 0.95 N."""
     log = tmp_path / "requests.jsonl"
     topics = write_topics(tmp_path / "topics.txt", 4 * slots)

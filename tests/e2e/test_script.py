@@ -35,13 +35,17 @@ sys.exit(int(sys.argv[-1]) if sys.argv[-1].isdigit() else 0)
 
 #: Stands for the test suite: what needs things of a machine, and what must hold on every one.
 SUITE: Final = """\
-import os, socket, pytest
+import os, socket, threading, pytest
 
 @pytest.mark.browser
 def test_browser(): pass
 
 @pytest.mark.full
 def test_full(): pass
+
+@pytest.mark.full
+def test_thread():
+    threading.Thread(target=threading.Event().wait, args=(8,)).start()
 
 def test_closed():
     assert "BIGMODEL_API_KEY" not in os.environ
@@ -312,7 +316,7 @@ def test_setup_local_takes_no_argument(ready: Path) -> None:
 
 
 def test_suite_tells_what_it_left_out(ready: Path, tmp_path: Path) -> None:
-    """`--test` runs what this machine can, hides the user's keys, and tells how many tests it left out and why."""
+    """`--test` runs what this machine can, hides the user's keys, and tells what it left out and which test leaks."""
     for name in ("pyproject.toml", "tests/conftest.py"):
         (ready / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, ready / name)
@@ -323,11 +327,12 @@ def test_suite_tells_what_it_left_out(ready: Path, tmp_path: Path) -> None:
     some = run(ready, "--test", "tests/unit", env=env)
     assert some.returncode == 0, some.stdout
     assert "left out: 1 marked browser, which need Chromium" in some.stdout
-    assert "left out: 1 marked full" in some.stdout
-    assert "1 passed, 2 deselected" in some.stdout
+    assert "left out: 2 marked full" in some.stdout
+    assert "1 passed, 3 deselected" in some.stdout
 
     more = run(ready, "--test", "tests/unit", "--full", env=env)
-    assert "2 passed, 1 deselected" in more.stdout
+    assert "3 passed, 1 deselected, 1 error" in more.stdout
+    assert "threads left running" in more.stdout
 
 
 @pytest.mark.local_model

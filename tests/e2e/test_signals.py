@@ -14,7 +14,7 @@ from bench.journal import iter_lines, read_manifest
 from bench.records import Mode
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
-from tests.command import records, requests, start, the_run, wait_until, write_topics
+from tests.command import records, requests, the_run, wait_until, write_topics
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.records import TaskResult
+    from tests.command import StartCommand
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -41,7 +42,9 @@ def mode(request: pytest.FixtureRequest) -> Mode:
     return chosen
 
 
-def begin(server: SimulatorProcess, mode: Mode, folder: Path, *options: str) -> subprocess.Popen[str]:
+def begin(
+    start: StartCommand, server: SimulatorProcess, mode: Mode, folder: Path, *options: str
+) -> subprocess.Popen[str]:
     """Start a run of many tasks."""
     topics = write_topics(folder / "topics.txt", 400)
     count = [] if mode == "serial" else ["-c", "4"]
@@ -82,9 +85,9 @@ def check_kept(folder: Path, signalled_ns: int) -> list[TaskResult]:
     return results
 
 
-def test_interrupt_once(mode: Mode, server: SimulatorProcess, tmp_path: Path) -> None:
+def test_interrupt_once(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
     """Ctrl+C (SIGINT to the whole group) lets what is in flight finish, keeps it all, and exits with 130."""
-    command = begin(server, mode, tmp_path)
+    command = begin(start, server, mode, tmp_path)
     busy(server, mode)
     signalled_ns = time.perf_counter_ns()
     os.killpg(command.pid, signal.SIGINT)
@@ -98,9 +101,9 @@ def test_interrupt_once(mode: Mode, server: SimulatorProcess, tmp_path: Path) ->
     assert "Traceback" not in out + err
 
 
-def test_terminate(mode: Mode, server: SimulatorProcess, tmp_path: Path) -> None:
+def test_terminate(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
     """SIGTERM to the command does what one Ctrl+C does."""
-    command = begin(server, mode, tmp_path)
+    command = begin(start, server, mode, tmp_path)
     busy(server, mode)
     signalled_ns = time.perf_counter_ns()
     command.terminate()
@@ -110,9 +113,9 @@ def test_terminate(mode: Mode, server: SimulatorProcess, tmp_path: Path) -> None
     assert {result.status for result in results} == {"ok"}
 
 
-def test_interrupt_twice(mode: Mode, server: SimulatorProcess, tmp_path: Path) -> None:
+def test_interrupt_twice(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
     """A second Ctrl+C gives up what is in flight, at once, with a record of each as cancelled."""
-    command = begin(server, mode, tmp_path, "--grace", "1000")
+    command = begin(start, server, mode, tmp_path, "--grace", "1000")
     busy(server, mode)
     signalled_ns = time.perf_counter_ns()
     os.killpg(command.pid, signal.SIGINT)
@@ -127,10 +130,12 @@ def test_interrupt_twice(mode: Mode, server: SimulatorProcess, tmp_path: Path) -
     assert "Traceback" not in err
 
 
-def test_grace_runs_out(server: SimulatorProcess, tmp_path: Path) -> None:
+def test_grace_runs_out(tmp_path: Path, start: StartCommand) -> None:
     """After the grace time what is still in flight is given up as cancelled."""
     with SimulatorProcess(SimulatorSettings(ttft_s=3600)) as slow:
-        command = begin(slow, "threading", tmp_path, "--grace", "0.2", "--ttft-timeout", "3000", "--timeout", "3000")
+        command = begin(
+            start, slow, "threading", tmp_path, "--grace", "0.2", "--ttft-timeout", "3000", "--timeout", "3000"
+        )
         wait_until(lambda: slow.stats().in_flight == 4, "slots not busy")
         command.terminate()
         _, err = command.communicate(timeout=30)
@@ -139,9 +144,9 @@ def test_grace_runs_out(server: SimulatorProcess, tmp_path: Path) -> None:
         assert [result.status for result in results] == ["cancelled"] * 4
 
 
-def test_kill_parent(mode: Mode, server: SimulatorProcess, tmp_path: Path) -> None:
+def test_kill_parent(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
     """Kill -9 of the command loses no written line and leaves no process after 5 s."""
-    command = begin(server, mode, tmp_path)
+    command = begin(start, server, mode, tmp_path)
     busy(server, mode)
     children = psutil.Process(command.pid).children(recursive=True)
     before = (the_run(tmp_path / "results") / "tasks.jsonl").read_bytes()
@@ -165,7 +170,7 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
-def test_kill_with_own_servers(tmp_path: Path) -> None:
+def test_kill_with_own_servers(tmp_path: Path, start: StartCommand) -> None:
     """Kill -9 of a command that started workers and a simulator of its own leaves none of them after 5 s."""
     topics = write_topics(tmp_path / "topics.txt", 100)
     settings = ["--simulator", "ttft=0.2", "tokens=2"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import msgspec
 import pytest
@@ -23,28 +23,35 @@ from tests.samples import make_result
 from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
+    from bench.clients._base import AsyncClient
+
 MODES: tuple[Mode, ...] = get_args(Mode)
+T = TypeVar("T")
 CALLS = 50
 DEADLINE_NS = 60 * 10**9
 REQUEST = Request(model="m", messages=({"role": "user", "content": "hello"},), params={}, stream=True)
 
 
+def measured(benchmark: BenchmarkFixture, action: Callable[[], T]) -> T:
+    """Time five rounds of an action, after one to warm up, and return what the last one returned."""
+    result: T = benchmark.pedantic(action, rounds=5, warmup_rounds=1)  # type: ignore[no-untyped-call] # no types there
+    return result
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_engine(mode: Mode, tmp_path: Path, benchmark: BenchmarkFixture) -> None:
-    """A run of 1,000 tasks with the scripted client, records written; start-up is part of the time, not of CPU a task."""
+    """A run of 1,000 tasks with the scripted client, records written; the time includes its start-up."""
     tasks = 1000
     config = ConcurrentConfig(
         mode=mode, concurrency=1 if mode == "serial" else 4, client="scripted", results_dir=tmp_path
     )
     endpoint = Endpoint(provider="scripted", base_url="none", model="scripted")
-    outcome = benchmark.pedantic(
-        lambda: ConcurrentBigModelExecutor(config).run(CountedWorkload(tasks), endpoint), rounds=5, warmup_rounds=1
-    )
+    outcome = measured(benchmark, lambda: ConcurrentBigModelExecutor(config).run(CountedWorkload(tasks), endpoint))
     assert outcome.summary.tasks.ok == tasks
     benchmark.extra_info["cpu_us_per_task"] = outcome.summary.harness.cpu_us_per_task
     benchmark.extra_info["startup_s"] = outcome.summary.harness.startup_s
@@ -70,7 +77,7 @@ def test_sdk_sync(server: Endpoint, benchmark: BenchmarkFixture) -> None:
         for _ in range(CALLS):
             assert client.call(REQUEST, time.perf_counter_ns() + DEADLINE_NS).error is None
 
-    benchmark.pedantic(calls, rounds=5, warmup_rounds=1)
+    measured(benchmark, calls)
     client.close()
 
 
@@ -79,18 +86,18 @@ def test_sdk_async(transport: str, server: Endpoint, benchmark: BenchmarkFixture
     """Fifty streamed calls of the SDK, one after the other, on an event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 
-        async def connect() -> object:
+        async def connect() -> AsyncClient:
             return make_async_client(settings_for(transport), server)
 
         client = runner.run(connect())
 
         async def calls() -> None:
             for _ in range(CALLS):
-                reply = await client.call(REQUEST, time.perf_counter_ns() + DEADLINE_NS)  # type: ignore[attr-defined] # made by connect
+                reply = await client.call(REQUEST, time.perf_counter_ns() + DEADLINE_NS)
                 assert reply.error is None
 
-        benchmark.pedantic(lambda: runner.run(calls()), rounds=5, warmup_rounds=1)
-        runner.run(client.aclose())  # type: ignore[attr-defined] # the same
+        measured(benchmark, lambda: runner.run(calls()))
+        runner.run(client.aclose())
 
 
 def test_encode(benchmark: BenchmarkFixture) -> None:

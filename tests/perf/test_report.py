@@ -28,14 +28,14 @@ def large_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(600)
 def test_reading_100_000_records(large_run: Path, benchmark: BenchmarkFixture) -> None:
     """Reading a run's numbers and columns, without drawing."""
-    loaded = benchmark.pedantic(load, args=(large_run,), rounds=3)
+    loaded = benchmark.pedantic(load, args=(large_run,), rounds=3)  # type: ignore[no-untyped-call] # the plugin types none
     assert loaded.summary.tasks.ok + loaded.summary.tasks.failed == RECORDS
 
 
 @pytest.mark.timeout(600)
 def test_report_on_100_000_records(large_run: Path, tmp_path: Path, benchmark: BenchmarkFixture) -> None:
     """The whole report of such a run: reading, charts, page."""
-    page = benchmark.pedantic(build_report, args=([large_run], tmp_path), rounds=3)
+    page = benchmark.pedantic(build_report, args=([large_run], tmp_path), rounds=3)  # type: ignore[no-untyped-call] # the plugin types none
     assert page.stat().st_size < 2_000_000
 
 
@@ -43,4 +43,4 @@ def test_report_on_100_000_records(large_run: Path, tmp_path: Path, benchmark: B
 def test_report_on_four_runs(tmp_path: Path, benchmark: BenchmarkFixture) -> None:
     """The report at the end of a demo: four small runs, nearly all of it drawing."""
     runs = [make_run(tmp_path, plan) for plan in CASES["four modes"]]
-    assert benchmark.pedantic(build_report, args=(runs, tmp_path / "out"), rounds=3).exists()
+    assert benchmark.pedantic(build_report, args=(runs, tmp_path / "out"), rounds=3).exists()  # type: ignore[no-untyped-call] # the plugin types none

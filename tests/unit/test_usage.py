@@ -163,13 +163,16 @@ def test_looks_at_memory_are_bounded() -> None:
 
 
 def test_lag_of_a_held_interpreter() -> None:
-    """A thread that keeps all others from running for a time shows as lag of that length."""
+    """A thread that keeps all others from running for a time shows as lag of that length, at each tick of that time."""
     holding = ctypes.PyDLL(None)  # unlike CDLL it keeps the interpreter's lock during a call
     with UsageMonitor() as monitor:
+        began_s = time.perf_counter()
         burn(0.05)
         holding.usleep(300_000)
         burn(0.3)
+        ticks = (time.perf_counter() - began_s) / 0.02
     usage = monitor.stop()
+    assert monitor._lag.n > ticks - 8
     assert usage.wakeup_lag_max_s is not None
     assert usage.wakeup_lag_max_s >= 0.2
     assert usage.wakeup_lag_p50_s is not None

@@ -107,7 +107,7 @@ def test_hostile_text_is_text(page_of: Callable[[str], Path]) -> None:
 
 def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
     """A report made anew from the raw records is the same, byte for byte, whatever the summary file says."""
-    page = built(tmp_path, *CASES["one of two failed"])
+    page = built(tmp_path, *CASES["one"])
     first = {path.name: path.read_bytes() for path in [page, *page.parent.glob("charts/*")]}
     runs = sorted((tmp_path / "runs").iterdir())
     for run in runs:
