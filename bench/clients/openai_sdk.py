@@ -210,15 +210,15 @@ def _sendable(key: Secret | None) -> str:
     """Return the key to send.
 
     Raises:
-        ConfigError: It holds what no header may; sending it would fail with the key in the message.
+        ConfigError: It holds what no header may, or what would be escaped where a server repeats it, and so show.
     """
     if key is None:
         return _NO_KEY
     value = key.reveal()
-    if not value.isascii() or not value.isprintable() or " " in value or not value:
+    if not value or not all(char.isascii() and char.isprintable() and char not in " \"'\\" for char in value):
         raise ConfigError(
-            f"the API key ({len(value)} characters) is empty or holds blanks or characters outside ASCII",
-            "copy it again from the provider's page, without quotes or line breaks",
+            f"the API key ({len(value)} characters) is empty, or holds a blank, a quote or a character outside ASCII",
+            "copy it again from the provider's page, without quotes and line breaks",
         )
     return value
 

@@ -67,6 +67,11 @@ def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedPro
             raise _nobody_to_ask()
         name = DEFAULT_PROVIDER
     preset = PROVIDERS[name]
+    if name == "local" and config.model not in {None, preset.model}:
+        raise ConfigError(
+            f"--provider local runs {preset.model} alone, got --model {config.model}",
+            "leave --model out, or name another server's address with --base-url",
+        )
     simulator = simulator_settings(config.simulator) if name == "simulator" else None
     model = config.model or (simulator.model if simulator else preset.model)
     endpoint = Endpoint(

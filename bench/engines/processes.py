@@ -17,6 +17,7 @@ import msgspec
 
 from bench.clock import NS_PER_S
 from bench.engines import process_worker as child
+from bench.environment import start_method
 from bench.errors import CallError, WorkerError
 from bench.logcontext import replay
 from bench.records import WorkerId
@@ -264,7 +265,7 @@ class _Pool:
 
 
 def _context() -> ForkServerContext | SpawnContext:
-    if "forkserver" in multiprocessing.get_all_start_methods():
+    if start_method() == "forkserver":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOAD)
         with _root_importable():

@@ -148,7 +148,7 @@ def test_an_echoed_key_does_not_show(serve: Serve, connect: Connect, status: str
         assert KEY[:6] not in repr(driver)
 
 
-@pytest.mark.parametrize("key", ["sk-1\nsk-2", "密钥", "two words", "sk-\x00"])
+@pytest.mark.parametrize("key", ["sk-1\nsk-2", "密钥", "two words", "sk-\x00", '"sk-1"'])
 def test_a_key_that_cannot_be_sent_is_refused(connect: Connect, key: str) -> None:
     """A key that fits no header is refused before anything is sent, and not shown."""
     with pytest.raises(ConfigError) as caught:

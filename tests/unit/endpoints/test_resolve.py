@@ -98,6 +98,17 @@ def test_an_address_needs_a_model() -> None:
     assert "--model" in refusal({"OPENAI_API_KEY": "k"}, base_url="https://h/v1").hint
 
 
+def test_the_local_model_is_one() -> None:
+    """The local provider runs one model, and refuses another name instead of ignoring it."""
+    assert "--model other" in refusal({}, provider="local", model="other").message
+    assert endpoint_of({}, provider="local", model=PROVIDERS["local"].model).model == PROVIDERS["local"].model
+
+
+def test_the_scripted_client_asks_nobody() -> None:
+    """With the scripted client neither provider nor key is needed."""
+    assert endpoint_of({}, client="scripted").provider == "scripted"
+
+
 def test_settings_of_a_runs_simulator() -> None:
     """A run's simulator has the pace of a hosted model, and what is said otherwise counts, by every name of a key."""
     assert simulator_settings(()) == SimulatorSettings(ttft_s=0.2, itl_s=0.01, tokens=32)

@@ -207,9 +207,9 @@ def test_an_error_ends_the_intake_before_the_stop_does(open_desk: Callable[[Iter
     ledger = Ledger(iter([make_task()]), desk.journal, [], desk.clock, stop)
     with files_limited_to(4000):
         ledger.emit(msgspec.json.encode(make_result(content="x" * 9000)))
-    assert not stop.draining
-    assert ledger.draw() is None
+    drawn, draining = ledger.draw(), stop.draining
     going_on.set()
+    assert (drawn, draining) == (None, False)
     assert stop.wait_draining(60)
 
 

@@ -1,0 +1,131 @@
+"""How far each mode is from the ideal wall time, and whose CPU time the excess is: prints a table, judges nothing.
+
+Run it on a quiet machine: `.venv/bin/python -m tests.perf.ideal [--tasks 2000] [--slots 64]`.
+The simulator answers with 200 ms to the first token and 10 ms between 16 tokens. Beside each mode with the SDK stands the
+same mode with the scripted client, which sends nothing: what the SDK costs is the difference in CPU time a task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench.config import ConcurrentConfig
+from bench.executor import ConcurrentBigModelExecutor
+from bench.providers import Endpoint
+from bench.simulator.process import SimulatorProcess
+from bench.simulator.settings import SimulatorSettings
+from tests.workloads import CountedWorkload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from bench.config import ClientName
+    from bench.records import Mode
+    from bench.summary import Summary
+
+TTFT_S: Final = 0.2
+ITL_S: Final = 0.01
+TOKENS: Final = 16
+#: CPU time between two samples of the profile.
+SAMPLE_EVERY_S: Final = 0.005
+ROOT: Final = Path(__file__).parents[2]
+
+
+@contextmanager
+def profiled(owners: Counter[str]) -> Iterator[None]:
+    """Count, every 5 ms of this process's CPU time, whose code the main thread is in."""
+
+    def sample(_number: int, frame: FrameType | None) -> None:
+        owners[owner_of(frame)] += 1
+
+    before = signal.signal(signal.SIGPROF, sample)
+    signal.setitimer(signal.ITIMER_PROF, SAMPLE_EVERY_S, SAMPLE_EVERY_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def owner_of(frame: FrameType | None) -> str:
+    """Name the outermost owner between the event loop and the sampled frame: the SDK's client, or the harness."""
+    while frame is not None:
+        if frame.f_code.co_filename == str(ROOT / "bench" / "clients" / "openai_sdk.py"):
+            return "SDK"
+        if "site-packages" in frame.f_code.co_filename and "uvloop" not in frame.f_code.co_filename:
+            return "SDK"
+        if str(ROOT / "bench" / "worker") in frame.f_code.co_filename:
+            return "harness"
+        frame = frame.f_back
+    return "event loop and rest"
+
+
+def run(mode: Mode, client: ClientName, tasks: int, slots: int, endpoint: Endpoint) -> Summary:
+    """Run numbered tasks and return their numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = ConcurrentConfig(mode=mode, client=client, concurrency=slots, results_dir=Path(folder))
+        outcome = ConcurrentBigModelExecutor(config).run(CountedWorkload(tasks), endpoint)
+    return outcome.summary
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=2000)
+    parser.add_argument("--slots", type=int, default=64)
+    options = parser.parse_args()
+    # N slots at once, a last round that may be smaller.
+    ideal_s = -(-options.tasks // options.slots) * (TTFT_S + ITL_S * (TOKENS - 1))
+    say(f"{options.tasks} tasks, {options.slots} in flight: ideal {ideal_s:.2f} s")
+    say(
+        f"{'mode':<16}{'wall s':>8}{'excess':>8}{'CPU us/task':>13}{'without SDK':>13}{'SDK share':>11}{'in flight':>11}"
+    )
+    scripted = Endpoint(provider="scripted", base_url="none", model="scripted")
+    modes: tuple[Mode, ...] = ("asyncio", "threading", "multiprocessing")
+    owners: Counter[str] = Counter()
+    with SimulatorProcess(SimulatorSettings(ttft_s=TTFT_S, itl_s=ITL_S, tokens=TOKENS)) as simulator:
+        endpoint = Endpoint(provider="simulator", base_url=simulator.base_url, model="m", pid=simulator.pid)
+        for mode in modes:
+            if mode == "asyncio":
+                with profiled(owners):
+                    summary = run(mode, "openai", options.tasks, options.slots, endpoint)
+            else:
+                summary = run(mode, "openai", options.tasks, options.slots, endpoint)
+            alone = run(mode, "scripted", options.tasks, options.slots, scripted)
+            say(row(mode, summary, alone, ideal_s))
+        lateness_s = simulator.stats().lateness_p99_s
+    total = owners.total() or 1
+    shares = ", ".join(f"{owner} {count / total:.0%}" for owner, count in owners.most_common())
+    say(f"profile of asyncio, share of {total} samples of CPU time: {shares}")
+    say(f"simulator's own lateness p99: {(lateness_s or 0) * 1e3:.2f} ms")
+
+
+def row(mode: str, summary: Summary, alone: Summary, ideal_s: float) -> str:
+    """Return a line of the table."""
+    wall_s = summary.wall_s or 0.0
+    cost_us = summary.harness.cpu_us_per_task or 0.0
+    alone_us = alone.harness.cpu_us_per_task or 0.0
+    share = 1 - alone_us / cost_us if cost_us else 0.0
+    in_flight = summary.in_flight.mean or 0.0
+    return (
+        f"{mode:<16}{wall_s:>8.2f}{wall_s / ideal_s - 1:>8.1%}{cost_us:>13.0f}{alone_us:>13.0f}{share:>11.0%}"
+        f"{in_flight:>11.1f}"
+    )
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
