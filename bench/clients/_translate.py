@@ -89,12 +89,15 @@ class Translator:
 
     def undecodable(self, error: ValueError | RecursionError, *, stream: bool) -> CallError:
         """Word text that is not JSON, or bytes that are not UTF-8."""
+        if isinstance(error, UnicodeEncodeError):
+            # The SDK's adapter for aiohttp fails on a status line that is neither ASCII nor UTF-8.
+            return CallError("bad_content_type", "the answer's status line is not UTF-8")
         if stream:
             return CallError("bad_sse", f"a chunk that is not JSON: {self._excerpt(error)}")
-        body = error.doc if isinstance(error, json.JSONDecodeError) else ""
-        if isinstance(error, json.JSONDecodeError) and not body.strip():
+        body = error.doc if isinstance(error, json.JSONDecodeError) else None
+        if body is not None and not body.strip():
             return CallError("empty", "the answer has no body")
-        if body.lstrip().startswith("{"):
+        if body is not None and body.lstrip().startswith("{"):
             return CallError("truncated", f"the answer's JSON breaks off or is malformed: {self._excerpt(error)}")
         return CallError("bad_content_type", f"the body is not JSON: {self._excerpt(error)}")
 

@@ -265,10 +265,8 @@ def _translated(error: Exception, collector: Collector, translator: Translator, 
             ours = translator.network(error, head_seen=collector.http_status is not None)
         case openai.APIError():
             ours = translator.in_200(error.body)
-        case UnicodeEncodeError():
-            ours = CallError(
-                "bad_request", "the request holds half a character (a lone surrogate), which cannot be sent"
-            )
+        case UnicodeEncodeError() if error.object.startswith("{"):
+            ours = CallError("bad_request", "the request cannot be sent: it holds half a character (a lone surrogate)")
         case ValueError() | RecursionError():
             ours = translator.undecodable(error, stream=stream)
         case _:

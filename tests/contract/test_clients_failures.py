@@ -257,6 +257,12 @@ def test_heads_that_are_no_answer(serve: Serve, connect: Connect, error_type: st
     assert len(server.exchanges) == 1
 
 
+def test_a_status_line_in_another_alphabet(serve: Serve, connect: Connect) -> None:
+    """A status line in bytes that are no UTF-8 makes no call fail as if the request were wrong, or unforeseen."""
+    server = serve(closing(b"HTTP/1.1 503 Serveur occup\xe9\r\nContent-Length: 0\r\n\r\n"))
+    assert error_of(connect(server.base_url).call(ask())).error_type in {"server_error", "bad_content_type"}
+
+
 def test_a_compressed_answer_is_not_unpacked(serve: Serve, connect: Connect) -> None:
     """A small body that would unpack to any size is refused by its head."""
     bomb = gzip.compress(b"x" * 50_000_000)

@@ -317,10 +317,11 @@ def test_setup_local_takes_no_argument(ready: Path) -> None:
 
 def test_suite_tells_what_it_left_out(ready: Path, tmp_path: Path) -> None:
     """`--test` runs what this machine can, hides the user's keys, and tells what it left out and which test leaks."""
-    for name in ("pyproject.toml", "tests/conftest.py"):
-        (ready / name).parent.mkdir(exist_ok=True)
-        shutil.copy2(ROOT / name, ready / name)
-    (ready / "tests" / "unit").mkdir()
+    shutil.copy2(ROOT / "pyproject.toml", ready)
+    (ready / "bench").symlink_to(ROOT / "bench")
+    (ready / "tests" / "unit").mkdir(parents=True)
+    for shared in (ROOT / "tests").glob("*.py"):
+        shutil.copy2(shared, ready / "tests")
     (ready / "tests" / "unit" / "test_few.py").write_text(SUITE, encoding="utf-8")
     env = machine(tmp_path / "bin") | {"BIGMODEL_API_KEY": "secret"}
 
