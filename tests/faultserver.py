@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import threading
+import weakref
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class FaultServer:
         self._thread = threading.Thread(target=self._serve, name="faultserver", daemon=True)
         self._ready = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
         self._port = 0
         self.exchanges: list[Exchange] = []
         self.connections = self.open_connections = self.most_connections = 0
@@ -142,6 +144,8 @@ class FaultServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        for transport in list(self._transports):
+            transport.abort()  # what a client has not read will never be read
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -150,6 +154,7 @@ class FaultServer:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
+        self._transports.add(writer.transport)
         connection = self.connections
         self._count("connections", 1)
         self._count("open_connections", 1)
@@ -160,8 +165,6 @@ class FaultServer:
             pass  # the client has had enough, or the test has
         finally:
             writer.close()
-            with contextlib.suppress(Exception):
-                await writer.wait_closed()
             self._count("open_connections", -1)
             if task is not None:
                 self._tasks.discard(task)

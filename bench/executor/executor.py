@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from bench.clients._base import ClientSettings, Timeouts
 from bench.clock import NS_PER_S, Clock, MonotonicClock, utc_label, utc_now
 from bench.engines._base import Job
 from bench.engines.choose import engine_for
-from bench.errors import RunError
+from bench.errors import ConfigError, JournalError, RunError
 from bench.executor.document import write_document
 from bench.executor.ledger import Ledger
 from bench.executor.manifest import first_manifest
@@ -25,7 +26,7 @@ from bench.usage import UsageMonitor
 from bench.worker import WorkerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bench.config import ConcurrentConfig
@@ -125,14 +126,7 @@ class Run:
         monitor = UsageMonitor(excluded_pids=excluded)
         _log.info("%d tasks, mode %s, %d slots", self._workload.count, self._config.mode, self._config.slots)
         monitor.start()
-        error: str | None = None
-        try:
-            engine_for(self._config.mode).run(self._job(ledger, stop, observers, monitor))
-        except RunError as failure:
-            error = str(failure)
-        except Exception as bug:  # noqa: BLE001 - the run's edge: the records are kept whatever happens
-            _log.exception("the run stopped on a bug")
-            error = f"a bug stopped the run ({type(bug).__name__}: {bug}); its traceback is in the run's log"
+        error = self._run_engine(self._job(ledger, stop, observers, monitor))
         usage = monitor.stop()
         cost = HarnessCost(
             startup_s=self._startup_s,
@@ -141,9 +135,18 @@ class Run:
             peak_pss_bytes=usage.peak_pss_bytes,
             wakeup_lag_p99_s=usage.wakeup_lag_p99_s,
         )
-        error = error or (str(ledger.error) if ledger.error else None)
-        whole = self._journal.recorded == self._workload.count
-        return self._close("failed" if error else "completed" if whole else "interrupted", error, cost)
+        return self._close(error or (str(ledger.error) if ledger.error else None), cost)
+
+    def _run_engine(self, job: Job) -> str | None:
+        """Return why the run had to stop, if it had to."""
+        try:
+            engine_for(self._config.mode).run(job)
+        except (RunError, ConfigError) as failure:
+            return str(failure)
+        except Exception as bug:  # noqa: BLE001 - the run's edge: the records are kept whatever happens
+            _log.exception("the run stopped on a bug")
+            return f"a bug stopped the run ({type(bug).__name__}: {bug}); its traceback is in the run's log"
+        return None
 
     def _job(self, ledger: Ledger, stop: StopSignal, observers: Sequence[Observer], monitor: UsageMonitor) -> Job:
         origin_ns = self._clock.now_ns()
@@ -188,19 +191,40 @@ class Run:
             seed=config.seed,
         )
 
-    def _close(self, status: RunStatus, error: str | None, cost: HarnessCost) -> RunOutcome:
+    def _close(self, error: str | None, cost: HarnessCost) -> RunOutcome:
+        """Write what concludes a run; of several reasons why it failed, the first is told."""
+        whole = self._journal.recorded == self._workload.count
+        status: RunStatus = "failed" if error else "completed" if whole else "interrupted"
         manifest = self._journal.manifest
         segment = msgspec.structs.replace(manifest.segments[-1], ended_at=utc_label(utc_now()), cost=cost)
         manifest = msgspec.structs.replace(
             manifest, status=status, error=error, segments=(*manifest.segments[:-1], segment)
         )
-        self._journal.close(manifest)
+        failures = [error] if error else []
+        with _noted(failures):
+            self._journal.close(manifest)
         summary = summarise(self.directory)
-        write_atomically(self.directory / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        with _noted(failures):
+            write_atomically(self.directory / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        with _noted(failures):
+            if self._config.output is not None:
+                write_document(self.directory, summary, self._config.output)
         _log.info("%s: %d ok, %d failed in %s s", status, summary.tasks.ok, summary.tasks.failed, summary.wall_s)
-        if self._config.output is not None:
-            write_document(self.directory, summary, self._config.output)
-        return RunOutcome(directory=self.directory, status=status, error=error, summary=summary)
+        return RunOutcome(
+            directory=self.directory,
+            status="failed" if failures else status,
+            error=failures[0] if failures else None,
+            summary=summary,
+        )
+
+
+@contextlib.contextmanager
+def _noted(failures: list[str]) -> Iterator[None]:
+    """Note in words that something could not be written, and go on."""
+    try:
+        yield
+    except JournalError as failure:
+        failures.append(str(failure))
 
 
 def _transport(config: ConcurrentConfig) -> str:

@@ -1,8 +1,8 @@
 """How far each mode is from the ideal wall time, and whose CPU time the excess is: prints a table, judges nothing.
 
 Run it on a quiet machine: `.venv/bin/python -m tests.perf.ideal [--tasks 2000] [--slots 64]`.
-The simulator answers with 200 ms to the first token and 10 ms between 16 tokens. Beside each mode with the SDK stands the
-same mode with the scripted client, which sends nothing: what the SDK costs is the difference in CPU time a task.
+The simulator answers with 200 ms to the first token and 10 ms between 16 tokens. Beside each mode with the SDK stands
+the same mode with the scripted client, which sends nothing: the SDK's cost is the difference in CPU time a task.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def row(mode: str, summary: Summary, alone: Summary, ideal_s: float) -> str:
     share = 1 - alone_us / cost_us if cost_us else 0.0
     in_flight = summary.in_flight.mean or 0.0
     return (
-        f"{mode:<16}{wall_s:>8.2f}{wall_s / ideal_s - 1:>8.1%}{cost_us:>13.0f}{alone_us:>13.0f}{share:>11.0%}"
-        f"{in_flight:>11.1f}"
+        f"{mode:<16}{wall_s:>13.2f}{wall_s / ideal_s - 1:>13.1%}{cost_us:>13.0f}{alone_us:>13.0f}{share:>13.0%}"
+        f"{in_flight:>13.1f}"
     )
 
 
