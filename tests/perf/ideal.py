@@ -85,9 +85,8 @@ def main() -> None:
     # N slots at once, a last round that may be smaller.
     ideal_s = -(-options.tasks // options.slots) * (TTFT_S + ITL_S * (TOKENS - 1))
     say(f"{options.tasks} tasks, {options.slots} in flight: ideal {ideal_s:.2f} s")
-    say(
-        f"{'mode':<16}{'wall s':>8}{'excess':>8}{'CPU us/task':>13}{'without SDK':>13}{'SDK share':>11}{'in flight':>11}"
-    )
+    titles = ("wall s", "excess", "CPU us/task", "without SDK", "SDK share", "in flight")
+    say(f"{'mode':<16}" + "".join(f"{title:>13}" for title in titles))
     scripted = Endpoint(provider="scripted", base_url="none", model="scripted")
     modes: tuple[Mode, ...] = ("asyncio", "threading", "multiprocessing")
     owners: Counter[str] = Counter()
@@ -115,10 +114,8 @@ def row(mode: str, summary: Summary, alone: Summary, ideal_s: float) -> str:
     alone_us = alone.harness.cpu_us_per_task or 0.0
     share = 1 - alone_us / cost_us if cost_us else 0.0
     in_flight = summary.in_flight.mean or 0.0
-    return (
-        f"{mode:<16}{wall_s:>13.2f}{wall_s / ideal_s - 1:>13.1%}{cost_us:>13.0f}{alone_us:>13.0f}{share:>13.0%}"
-        f"{in_flight:>13.1f}"
-    )
+    cells = (f"{wall_s:.2f}", f"{wall_s / ideal_s - 1:.1%}", f"{cost_us:.0f}", f"{alone_us:.0f}", f"{share:.0%}")
+    return f"{mode:<16}" + "".join(f"{cell:>13}" for cell in (*cells, f"{in_flight:.1f}"))
 
 
 def say(line: str) -> None:
