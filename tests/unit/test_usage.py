@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+import psutil
 import pytest
 
 from bench.usage import UsageMonitor, pause_after_s
@@ -57,7 +58,13 @@ class Child:
 
 
 @pytest.fixture
-def child() -> Iterator[Callable[[], Child]]:
+def others() -> list[int]:
+    """Processes that other tests left to this one, such as a fork server."""
+    return [process.pid for process in psutil.Process().children(recursive=True)]
+
+
+@pytest.fixture
+def child(others: list[int]) -> Iterator[Callable[[], Child]]:
     """Return a maker of children; they end with the test."""
     children: list[Child] = []
 
@@ -88,11 +95,11 @@ def test_own_cpu() -> None:
     assert 0.2 <= usage.cpu_s <= time.process_time() - before_s
 
 
-def test_cpu_of_living_children(child: Callable[[], Child]) -> None:
+def test_cpu_of_living_children(child: Callable[[], Child], others: list[int]) -> None:
     """A child that lives on counts with what it used since the start, unless it is excluded."""
     ours, theirs = child(), child()
     ours.do(f"burn {BURN_S}")  # this belongs to whatever was before
-    with UsageMonitor(excluded_pids=[theirs.process.pid]) as monitor:
+    with UsageMonitor(excluded_pids=[*others, theirs.process.pid]) as monitor:
         theirs.do(f"burn {BURN_S}")
         nothing_s = monitor.cpu_s()
         ours.do(f"burn {BURN_S}")
@@ -100,9 +107,9 @@ def test_cpu_of_living_children(child: Callable[[], Child]) -> None:
     assert BURN_S <= monitor.stop().cpu_s < 2 * BURN_S
 
 
-def test_cpu_of_children_that_ended(child: Callable[[], Child]) -> None:
+def test_cpu_of_children_that_ended(child: Callable[[], Child], others: list[int]) -> None:
     """A child that ended counts with what it reported of itself, once."""
-    with UsageMonitor() as monitor:
+    with UsageMonitor(excluded_pids=others) as monitor:
         worker = child()
         worker.do(f"burn {BURN_S}")
         monitor.add_cpu(BURN_S)
@@ -126,12 +133,12 @@ def test_reports_from_many_threads() -> None:
     assert 8000 <= monitor.stop().cpu_s < 8100
 
 
-def test_memory_of_children(child: Callable[[], Child]) -> None:
+def test_memory_of_children(child: Callable[[], Child], others: list[int]) -> None:
     """The peak holds what all the harness's processes have at once, and not what an excluded one has."""
     size_bytes = 64 * 2**20
     ours, theirs = child(), child()
     theirs.do(f"hold {4 * size_bytes}")
-    with UsageMonitor(excluded_pids=[theirs.process.pid]) as monitor:
+    with UsageMonitor(excluded_pids=[*others, theirs.process.pid]) as monitor:
         monitor._look_at_memory()
         before_bytes = monitor._peak_pss_bytes
         ours.do(f"hold {size_bytes}")
@@ -144,9 +151,9 @@ def test_memory_of_children(child: Callable[[], Child]) -> None:
     assert usage.processes_peak == 2
 
 
-def test_memory_is_looked_at_while_it_runs(child: Callable[[], Child]) -> None:
+def test_memory_is_looked_at_while_it_runs(child: Callable[[], Child], others: list[int]) -> None:
     """A child that ends before the stop was seen, if it lived through the first look."""
-    with UsageMonitor() as monitor:
+    with UsageMonitor(excluded_pids=others) as monitor:
         worker = child()
         deadline = time.perf_counter() + 30
         while monitor._processes_peak < 2 and time.perf_counter() < deadline:
