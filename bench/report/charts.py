@@ -147,7 +147,7 @@ def _start_up(shown: Sequence[ShownRun]) -> Chart:
     return Chart(
         name=name,
         title=title,
-        caption="Dark: until all slots stood ready. Pale: from the first slot's first task to the last slot's."
+        caption="Full colour: until all slots stood ready. Pale: from the first slot's first task to the last slot's."
         + left_out(len(shown), ROWS_AT_MOST, "run"),
         draw=lambda paper: draw_rows(paper, [Panel(axis=f"time ({unit})", rows=rows)]),
     )

@@ -300,18 +300,16 @@ def test_the_environment_steers_nothing(serve: Serve, connect: Connect, monkeypa
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's advice to its caller, the SDK
-def test_a_server_that_refuses_before_it_has_read(connect: Connect) -> None:
-    """An answer to a request that the server did not read to its end is still that answer."""
+def test_a_server_that_refuses_before_it_has_read(connect: Connect, kind: str) -> None:
+    """An answer to a request that the server did not read to its end is still that answer, if the library reads it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         call = connect(f"http://127.0.0.1:{listener.getsockname()[1]}/v1").start(ask(text="x" * 20_000_000))
         connection, _ = listener.accept()
         connection.recv(1000)
         connection.sendall(answer({"error": {"message": "too long"}}, "413 Content Too Large"))
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(1 << 20):
-            pass
-        connection.close()
-        assert error_of(call.result(10)).error_type == "too_large"
+        connection.close()  # with data unread, which resets it
+        error_type = error_of(call.result(10)).error_type
+    assert error_type == "too_large" or (kind, error_type) == ("httpx2", "stream_reset")
 
 
 def server_tls() -> ssl.SSLContext:

@@ -99,6 +99,7 @@ def test_charts_can_be_read(
             # A glyph that no font has is a warning, and warnings are errors here.
             recorder = recorded(figure)
         check_texts(chart.name, recorder)
+        check_marks(chart.name, figure, recorder)
         check_axes(chart.name, figure)
 
 
@@ -114,6 +115,17 @@ def check_texts(name: str, recorder: Recorder) -> None:
         across = min(box.x1, beside.x1) - max(box.x0, beside.x0)
         along = min(box.y1, beside.y1) - max(box.y0, beside.y0)
         assert across <= 1 or along <= SLACK_PX, f"{name}: {text!r} lies over {other!r}"
+
+
+def check_marks(name: str, figure: Figure, recorder: Recorder) -> None:
+    """Fail if a text lies over a bar or a line."""
+    marks = [mark for axes in figure.axes for mark in (*axes.patches, *axes.lines)]
+    for text, box in recorder.drawn:
+        for mark in marks:
+            beside = mark.get_window_extent(recorder)
+            across = min(box.x1, beside.x1) - max(box.x0, beside.x0)
+            along = min(box.y1, beside.y1) - max(box.y0, beside.y0)
+            assert across <= 1 or along <= SLACK_PX, f"{name}: {text!r} lies over a mark"
 
 
 def check_axes(name: str, figure: Figure) -> None:
