@@ -13,19 +13,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def draw_report(runs: Sequence[Path], out_dir: Path, *, quiet: bool) -> Path:
+def draw_report(runs: Sequence[Path], out_dir: Path, *, quiet: bool) -> None:
     """Draw a report and name its page.
 
     Raises:
-        RunError: A run is damaged, or the report cannot be written.
+        ConfigError: A run is damaged.
+        JournalError: The report cannot be written.
     """
     # Here, because charts take a second to import, which is not to be waited for before a run.
     from bench.report.build import build_report  # noqa: PLC0415
 
-    try:
-        page = build_report(runs, out_dir)
-    except ConfigError as error:
-        raise RunError(f"the report could not be drawn: {error.message}") from error
+    page = build_report(runs, out_dir)
     if not quiet:
         say(f"report:  {printable(str(page))}")
-    return page
+
+
+def draw_own_report(runs: Sequence[Path], out_dir: Path, *, quiet: bool) -> None:
+    """Draw the report of runs that this command has just made: what is wrong with them is no wrong usage.
+
+    Raises:
+        RunError: A run is damaged, or the report cannot be written.
+    """
+    try:
+        draw_report(runs, out_dir, quiet=quiet)
+    except ConfigError as error:
+        raise RunError(f"the report could not be drawn: {error.message}") from error

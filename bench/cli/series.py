@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.drawing import draw_report
+from bench.cli.drawing import draw_own_report
 from bench.cli.messages import note, say
 from bench.cli.options import config_from
 from bench.cli.session import Session
@@ -59,7 +59,7 @@ def run_series(name: str, settings: Mapping[str, Any], context: Context, **fixed
             say(f"records: {printable(str(outcome.directory))}")
     if settings["report"] and outcomes:
         out_dir = first.results_dir / f"{name}-{utc_now():%Y%m%dT%H%M%SZ}"
-        draw_report([outcome.directory for outcome in outcomes], out_dir, quiet=first.quiet)
+        draw_own_report([outcome.directory for outcome in outcomes], out_dir, quiet=first.quiet)
     return session.exit_code
 
 

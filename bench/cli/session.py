@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from bench.cli.context import FAILED, INTERRUPTED, OK
-from bench.cli.drawing import draw_report
+from bench.cli.drawing import draw_own_report
 from bench.cli.hints import failure_lines
 from bench.cli.interrupts import interrupts
 from bench.cli.messages import fail, say
@@ -121,7 +121,7 @@ class Session:
                 _show(config, outcome)
             _show_failures(outcome)
             if config.report:
-                draw_report([outcome.directory], outcome.directory, quiet=config.quiet)
+                draw_own_report([outcome.directory], outcome.directory, quiet=config.quiet)
         return outcome
 
     def _watched(self, config: ConcurrentConfig, tasks: int, run: Run) -> RunOutcome:

@@ -6,9 +6,13 @@ the parent's to handle.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+import threading
+import time
+from typing import Final
 
 import msgspec
 import uvloop
@@ -17,16 +21,8 @@ from bench.simulator.handshake import Ready
 from bench.simulator.server import serve
 from bench.simulator.settings import SimulatorSettings
 
-
-class _Lifeline(asyncio.Protocol):
-    """Standard input: its end is the end of the process."""
-
-    def __init__(self, serving: asyncio.Task[None]) -> None:
-        self._serving = serving
-
-    def connection_lost(self, error: Exception | None) -> None:
-        del error
-        self._serving.cancel()
+#: How long serving may take to end once the parent is gone.
+_END_GRACE_S: Final = 2.0
 
 
 def main() -> None:
@@ -43,11 +39,24 @@ async def _serve(settings: SimulatorSettings) -> None:
     loop = asyncio.get_running_loop()
     serving = loop.create_task(serve(settings, on_ready=_tell_port))
     loop.add_signal_handler(signal.SIGTERM, serving.cancel)
-    await loop.connect_read_pipe(lambda: _Lifeline(serving), sys.stdin)
+    threading.Thread(target=_end_with_stdin, args=(loop, serving), name="lifeline", daemon=True).start()
     # `wait` and not `await serving`: the cancelling was meant, and an error is to be raised.
     await asyncio.wait([serving])
     if not serving.cancelled():
         serving.result()
+
+
+def _end_with_stdin(loop: asyncio.AbstractEventLoop, serving: asyncio.Task[None]) -> None:
+    """Wait for the end of standard input, and end the process: in order, or without, where the loop does not answer.
+
+    A thread of its own, because a loop with a thousand streams to serve may look at its pipes too late.
+    """
+    while os.read(0, 1024):
+        pass
+    with contextlib.suppress(RuntimeError):  # closed already
+        loop.call_soon_threadsafe(serving.cancel)
+    time.sleep(_END_GRACE_S)
+    os._exit(1)
 
 
 def _tell_port(port: int) -> None:

@@ -284,6 +284,18 @@ def test_quick_shows_the_answer(tmp_path: Path) -> None:
     assert "answer: " in result.stdout
 
 
+def test_a_damaged_run_is_not_reported_on(tmp_path: Path, server: SimulatorProcess) -> None:
+    """A run whose records do not parse is wrong input of `report`: exit 2, the file and the line named."""
+    done = run("--base-url", server.base_url, "--model", "m", "--topics", "A", "--no-report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (directory,) = (tmp_path / "results").iterdir()
+    (directory / "tasks.jsonl").write_bytes(b"{}\n{}\n")
+    done = run("report", directory.name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "tasks.jsonl" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_demo(tmp_path: Path) -> None:
     """The demo runs every mode on one simulator, compares them and names one report, whatever the environment says."""
     env = {"CONCURRENT_PROVIDER": "openai", "CONCURRENT_MODE": "bogus"}

@@ -169,9 +169,10 @@ def test_every_loopback_address_can_be_asked(host: str) -> None:
 def test_nothing_is_left_open() -> None:
     """Starting and stopping leaves no descriptor and no child behind."""
     own = psutil.Process()
-    before = own.num_fds()
+    # Other tests of this process may have left it a fork server.
+    descriptors, children = own.num_fds(), set(own.children())
     with SimulatorProcess(SimulatorSettings()):
-        assert own.num_fds() > before
-        assert len(own.children()) == 1
-    assert own.num_fds() == before
-    assert own.children() == []
+        assert own.num_fds() > descriptors
+        assert len(set(own.children()) - children) == 1
+    assert own.num_fds() == descriptors
+    assert set(own.children()) == children

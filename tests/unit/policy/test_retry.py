@@ -40,12 +40,11 @@ def test_no_wait_is_longer_than_the_cap(policy: Policy, failed: int, draw: float
 def test_a_wait_keeps_all_bounds(
     policy: Policy, failed: int, retry_after_s: float | None, left_s: float, draw: float
 ) -> None:
-    """A wait is never shorter than Retry-After, never longer than the cap, and ends before the task's deadline."""
+    """A wait keeps to Retry-After and the cap, and ends before the task's deadline."""
     wait_s = next_wait(policy, failed=failed, retryable=True, retry_after_s=retry_after_s, left_s=left_s, draw=draw)
-    assume(not isinstance(wait_s, GiveUp))
-    assert isinstance(wait_s, float)
-    assert (retry_after_s or 0) <= wait_s <= policy.cap_s
-    assert wait_s < left_s
+    if not isinstance(wait_s, GiveUp):
+        assert (retry_after_s or 0) <= wait_s <= policy.cap_s
+        assert wait_s < left_s
 
 
 @given(policies, st.integers(1, 200), st.none() | waits, draws, st.booleans())
