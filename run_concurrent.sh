@@ -29,7 +29,7 @@ Usage: ./run_concurrent.sh [FLAG | COMMAND | OPTIONS ...]
 The first argument may be one of this script's own flags:
   --demo          every mode on the embedded simulator, and a report; needs no key
   --quick         one topic against the configured provider
-  --performance   the performance suite, then each mode in turn, and a report
+  --performance   every mode compared, with a verdict and a report, within ten minutes
   --test          the test suite (further arguments go to pytest)
   --setup-local   installs the small local model for --provider local
   --help, -h      this text, then that of the command
@@ -150,7 +150,6 @@ PY
 
 case ${1-} in
   --demo | --quick | --performance)
-    if [[ $1 == --performance ]]; then development; fi # its suite needs pytest-benchmark
     command=${1#--}
     shift
     set -- "$command" "$@"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import types
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_type_hints
 
 from bench.errors import ConfigError
-from bench.records import Mode
+from bench.records import LoadModel, Mode
+from bench.settings import about, check_kind, check_range, option_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 Transport = Literal["aiohttp", "httpx2"]
-ClientName = Literal["openai", "scripted"]
+ClientName = Literal["openai", "lean", "scripted"]
+Arrival = Literal["constant", "poisson"]
 Backoff = Literal["fixed", "exponential"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ProviderName = Literal[
@@ -32,45 +33,13 @@ MAX_CONCURRENCY: Final = 100_000
 #: The longest timeout, a week: a longer one, or an infinite one, would overflow clocks without ever being of use.
 MAX_TIMEOUT_S: Final = 604_800
 
-Group = Literal["What to run", "How", "Whom to ask", "Limits", "Output"]
-
-#: The groups of options, in the order of the help page.
-GROUPS: Final[tuple[Group, ...]] = get_args(Group)
+#: More than any client here can send; beyond it a rate is a typing error.
+MAX_RATE_PER_S: Final = 1_000_000
 
 
-_PLAIN_KINDS: Final[tuple[tuple[type, str], ...]] = (
-    (str, "a text"),
-    (bool, "true or false"),
-    (Path, "a pathlib.Path"),
-    (type(None), "None"),
-)
-
-
-def about(  # noqa: PLR0913 - a table row: each argument is one column
-    help_text: str,
-    *,
-    group: Group,
-    alias: str = "",
-    metavar: str = "",
-    at_least: float | None = None,
-    at_most: float | None = None,
-    above: float | None = None,
-) -> Mapping[str, Any]:
-    """Return what a field says of its setting: help text, place in the help page, short name, range in its own unit."""
-    return {
-        "help": help_text,
-        "group": group,
-        "alias": alias,
-        "metavar": metavar,
-        "at_least": at_least,
-        "at_most": at_most,
-        "above": above,
-    }
-
-
-def option_name(field_name: str) -> str:
-    """Return the command-line name of a setting: `max_tokens` is `--max-tokens`."""
-    return "--" + field_name.replace("_", "-")
+def _limit(help_text: str) -> Mapping[str, Any]:
+    """Return what a timeout's field says of it."""
+    return about(help_text, group="Limits", above=0, at_most=MAX_TIMEOUT_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +85,60 @@ class ConcurrentConfig:
             at_most=MAX_CONCURRENCY,
         ),
     )
+    processes: int | None = field(
+        default=None,
+        metadata=about(
+            "worker processes of hybrid mode, which share the requests in flight (default: usable cores)",
+            group="How",
+            metavar="P",
+            at_least=1,
+            at_most=MAX_CONCURRENCY,
+        ),
+    )
+    rate: float | None = field(
+        default=None,
+        metadata=about(
+            "open loop: requests arrive at this rate, in requests/s, whatever the answers take, and at most "
+            "--concurrency are in flight (default: each slot sends its next request when the last is answered)",
+            group="How",
+            metavar="R",
+            above=0,
+            at_most=MAX_RATE_PER_S,
+        ),
+    )
+    arrival: Arrival = field(
+        default="constant",
+        metadata=about("arrivals of --rate: at equal distances, or at random ones from --seed", group="How"),
+    )
+    arrival_times: Path | None = field(
+        default=None,
+        metadata=about(
+            "open loop: file with the time of each arrival in seconds, a line each, instead of --rate",
+            group="How",
+            metavar="FILE",
+        ),
+    )
+    max_wait: float | None = field(
+        default=None,
+        metadata=about(
+            "open loop: longest wait of an arrival for a free slot, in seconds, after which it is dropped "
+            "(default: --timeout)",
+            group="How",
+            above=0,
+            at_most=MAX_TIMEOUT_S,
+        ),
+    )
     client: ClientName = field(
         default="openai",
         metadata=about(
-            "who sends the requests; scripted sends none and answers at once: it shows what the harness itself costs",
+            "who sends the requests; openai is the SDK as applications use it, lean costs a fiftieth of it and is for "
+            "measuring endpoints, scripted sends none and answers at once: it shows what the harness itself costs",
             group="How",
         ),
     )
     transport: Transport = field(
-        default="aiohttp", metadata=about("HTTP library below the openai client in asyncio mode", group="How")
+        default="aiohttp",
+        metadata=about("HTTP library below the openai client in asyncio and hybrid mode", group="How"),
     )
 
     provider: ProviderName | None = field(
@@ -156,28 +170,11 @@ class ConcurrentConfig:
     )
 
     timeout: float = field(
-        default=300.0,
-        metadata=about(
-            "longest time for a task, all its attempts and waits together, in seconds",
-            group="Limits",
-            above=0,
-            at_most=MAX_TIMEOUT_S,
-        ),
+        default=300.0, metadata=_limit("longest time for a task, all its attempts and waits together, in seconds")
     )
-    ttft_timeout: float = field(
-        default=60.0,
-        metadata=about(
-            "longest wait for an attempt's first token, in seconds", group="Limits", above=0, at_most=MAX_TIMEOUT_S
-        ),
-    )
-    idle_timeout: float = field(
-        default=60.0,
-        metadata=about("longest silence within an answer, in seconds", group="Limits", above=0, at_most=MAX_TIMEOUT_S),
-    )
-    connect_timeout: float = field(
-        default=5.0,
-        metadata=about("longest time to connect, in seconds", group="Limits", above=0, at_most=MAX_TIMEOUT_S),
-    )
+    ttft_timeout: float = field(default=60.0, metadata=_limit("longest wait for an attempt's first token, in seconds"))
+    idle_timeout: float = field(default=60.0, metadata=_limit("longest silence within an answer, in seconds"))
+    connect_timeout: float = field(default=5.0, metadata=_limit("longest time to connect, in seconds"))
     retries: int = field(default=3, metadata=about("attempts after the first", group="Limits", at_least=0, at_most=100))
     retry_delay: float = field(
         default=1.0,
@@ -197,7 +194,7 @@ class ConcurrentConfig:
         ),
     )
     seed: int = field(
-        default=0, metadata=about("seed of the retries' jitter", group="Limits", at_least=0, at_most=2**63 - 1)
+        default=0, metadata=about("seed of jitter and random arrivals", group="Limits", at_least=0, at_most=2**63 - 1)
     )
 
     output: Path | None = field(
@@ -235,13 +232,43 @@ class ConcurrentConfig:
         hints = get_type_hints(type(self))
         for each in fields(self):
             value = getattr(self, each.name)
-            _check_kind(each.name, hints[each.name], value)
-            _check_range(each, value)
+            check_kind(option_name(each.name), hints[each.name], value)
+            check_range(option_name(each.name), each.metadata, value)
+        self._check_slots()
+        self._check_load()
+        self._check_source_and_endpoint()
+
+    def _check_slots(self) -> None:
         if self.mode == "serial" and self.concurrency not in {None, 1}:
             raise ConfigError(
                 f"--mode serial has one request in flight, got --concurrency {self.concurrency}",
-                "leave --concurrency out, or choose --mode threading, multiprocessing or asyncio",
+                "leave --concurrency out, or choose another --mode",
             )
+        if self.processes is not None and self.mode != "hybrid":
+            raise ConfigError(
+                f"--processes is for --mode hybrid, got --mode {self.mode}", "leave it out, or choose --mode hybrid"
+            )
+        if self.processes is not None and self.processes > self.slots:
+            raise ConfigError(
+                f"--processes {self.processes} is more than --concurrency {self.slots}: some would have nothing to do",
+                "give each process at least one request",
+            )
+
+    def _check_load(self) -> None:
+        if self.rate is not None and self.arrival_times is not None:
+            raise ConfigError(
+                f"--rate {self.rate:g} and --arrival-times {self.arrival_times} both say when requests arrive",
+                "leave one of them out",
+            )
+        if self.rate is None and self.arrival != "constant":
+            raise ConfigError(f"--arrival {self.arrival} needs a rate, got none", "add --rate REQUESTS_PER_SECOND")
+        if self.load_model == "closed" and self.max_wait is not None:
+            raise ConfigError(
+                f"--max-wait {self.max_wait:g} is for requests that arrive at given times, got no such times",
+                "add --rate or --arrival-times",
+            )
+
+    def _check_source_and_endpoint(self) -> None:
         sources = [option_name(name) for name in ("topics", "topics_file", "prompts") if getattr(self, name)]
         if len(sources) > 1:
             raise ConfigError(f"one source of tasks at a time, got {' and '.join(sources)}", "leave all but one out")
@@ -258,42 +285,7 @@ class ConcurrentConfig:
         """N: how many requests may be in flight."""
         return self.concurrency or (1 if self.mode == "serial" else DEFAULT_CONCURRENCY)
 
-
-def _check_kind(name: str, hint: object, value: object) -> None:
-    """Refuse a value that its annotation does not allow, for those who build a configuration in Python."""
-    kinds = [_kind(part) for part in _alternatives(hint)]
-    if not any(matches(value) for matches, _ in kinds):
-        raise ConfigError(f"{option_name(name)} must be {' or '.join(words for _, words in kinds)}, got {value!r}")
-
-
-def _alternatives(hint: object) -> tuple[object, ...]:
-    """Return the members of a union, or the annotation itself."""
-    return get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
-
-
-def _kind(hint: object) -> tuple[Callable[[object], bool], str]:
-    """Return a check for one annotation, and what it wants in words."""
-    if get_origin(hint) is Literal:
-        choices = get_args(hint)
-        return (lambda value: value in choices), f"one of {', '.join(choices)}"
-    if get_origin(hint) is tuple:
-        return (lambda value: isinstance(value, tuple) and all(isinstance(part, str) for part in value)), "texts"
-    if hint is float or hint is int:
-        kinds = int | float if hint is float else int
-        words = "a number" if hint is float else "a whole number"
-        return (lambda value: isinstance(value, kinds) and not isinstance(value, bool)), words
-    kind, words = next((kind, words) for kind, words in _PLAIN_KINDS if kind is hint)
-    return (lambda value: isinstance(value, kind)), words
-
-
-def _check_range(setting: Field[Any], value: object) -> None:
-    """Refuse a number outside its range, naming option, value and range."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return
-    low, above, high = (setting.metadata[name] for name in ("at_least", "above", "at_most"))
-    # Asked so that nan is wrong too.
-    right = (low is None or value >= low) and (above is None or value > above) and (high is None or value <= high)
-    if not right:
-        bounds = (("at least", low), ("above", above), ("at most", high))
-        words = [f"{text} {bound}" for text, bound in bounds if bound is not None]
-        raise ConfigError(f"{option_name(setting.name)} must be {' and '.join(words)}, got {value}")
+    @property
+    def load_model(self) -> LoadModel:
+        """Open where requests arrive at given times, closed where each slot takes its next when the last one ended."""
+        return "closed" if self.rate is None and self.arrival_times is None else "open"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 #: Packages whose version may change what is measured.
-_PACKAGES: Final = ("openai", "httpx2", "aiohttp", "msgspec", "uvloop")
+_PACKAGES: Final = ("openai", "httpx2", "aiohttp", "httptools", "msgspec", "uvloop")
 
 #: A repository on a slow or absent disk must not hold up a run.
 _GIT_TIMEOUT_S: Final = 1.0

@@ -41,6 +41,7 @@ ErrorType = Literal[
     "too_large",
     "worker_lost",
     "cancelled",
+    "dropped",
     "internal",
 ]
 

@@ -14,7 +14,8 @@ from bench.errors import ErrorType
 #: Version of every stored file. 1: first version.
 SCHEMA_VERSION: Final = 1
 
-Mode = Literal["serial", "threading", "multiprocessing", "asyncio"]
+Mode = Literal["serial", "threading", "multiprocessing", "asyncio", "hybrid"]
+LoadModel = Literal["closed", "open"]
 Status = Literal["ok", "failed", "cancelled"]
 RunStatus = Literal["running", "completed", "interrupted", "failed"]
 TokenSource = Literal["server", "estimated"]
@@ -135,7 +136,7 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         completion_tokens: Tokens of the answer.
         reasoning_tokens: Tokens spent on reasoning, part of completion_tokens.
         token_source: `server` where the server counted, `estimated` where one chunk was taken for one token.
-        scheduled_s: Instant at which a slot asked for the task (closed loop).
+        scheduled_s: Instant at which a slot asked for the task, in an open loop that of its arrival (see records.md).
         started_s: Instant at which its worker began.
         first_token_s: Instant of the first token of the last attempt.
         last_token_s: Instant of its last token.
@@ -224,6 +225,7 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
         cpu_s: CPU time of the whole segment.
         peak_pss_bytes: Most memory at once (proportional set size).
         wakeup_lag_p99_s: How late a thread of the parent woke that slept for 20 ms, 99th percentile.
+        server_cpu_s: CPU time of the server that the run started for itself, which is no part of the others.
     """
 
     startup_s: float | None = None
@@ -231,14 +233,16 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float | None = None
     peak_pss_bytes: int | None = None
     wakeup_lag_p99_s: float | None = None
+    server_cpu_s: float | None = None
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """One start or resume of a run: where its clock has its zero, and what it cost."""
+    """One start or resume of a run; `origin_ns` is its clock's zero on `perf_counter_ns` of that boot of its host."""
 
     started_at: str
     host: str
     pid: int
+    origin_ns: int | None = None
     ended_at: str | None = None
     cost: HarnessCost | None = None
 
@@ -255,6 +259,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
         endpoint: Provider, model and address that were used.
         workload: Kind of the source, number of tasks, fingerprint.
         environment: Versions and machine.
+        load_model: `open` where tasks arrive on a schedule, `closed` where a slot takes the next when the last ended.
         segments: One per start or resume.
         tasks: Number of tasks of the whole workload.
     """
@@ -266,7 +271,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     concurrency: int
     tasks: int
-    load_model: Literal["closed"] = "closed"
+    load_model: LoadModel = "closed"
     config: JsonObject
     command: str
     endpoint: JsonObject

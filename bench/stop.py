@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from typing import TYPE_CHECKING
@@ -76,19 +75,6 @@ class StopSignal:
     def wait_draining(self, timeout_s: float) -> bool:
         """Block this thread for at most `timeout_s` seconds; return whether the run is draining."""
         return self._draining.wait(max(0.0, timeout_s))
-
-    async def await_draining(self, timeout_s: float) -> bool:
-        """Wait on this event loop for at most `timeout_s` seconds; return whether the run is draining."""
-        loop = asyncio.get_running_loop()
-        event = asyncio.Event()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(event.set)
-
-        with self.watched(wake), contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await event.wait()
-        return self.draining
 
     def _notify(self) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import threading
 import time
@@ -39,6 +40,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         processes_peak: Most processes seen at once, this one included.
         wakeup_lag_p50_s: How late a thread woke that slept for 20 ms; with its 99th percentile, which needs 662
             samples or 13 s, and its maximum.
+        server_cpu_s: CPU time of the excluded processes: the run's own server. None without any.
     """
 
     cpu_s: float
@@ -47,6 +49,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     wakeup_lag_p50_s: float | None
     wakeup_lag_p99_s: float | None
     wakeup_lag_max_s: float | None
+    server_cpu_s: float | None
 
 
 class UsageMonitor:
@@ -72,6 +75,7 @@ class UsageMonitor:
         self._reported_s = 0.0
         self._own_at_start_s = 0.0
         self._others_at_start_s: dict[psutil.Process, float] = {}
+        self._servers_at_start_s: dict[psutil.Process, float] = {}
         self._peak_pss_bytes: int | None = None
         self._processes_peak = 1
         self._usage: Usage | None = None
@@ -99,6 +103,10 @@ class UsageMonitor:
         # What a process that is here already has used belongs to an earlier run.
         self._others_at_start_s = {process: _cpu_s(process) for process in self._descendants()}
         self._own_at_start_s = _own_cpu_s()
+        for pid in self._excluded:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server = psutil.Process(pid)
+                self._servers_at_start_s[server] = _cpu_s(server)
         for thread in self._threads:
             thread.start()
 
@@ -125,6 +133,7 @@ class UsageMonitor:
                 wakeup_lag_p50_s=self._lag.percentile("p50"),
                 wakeup_lag_p99_s=self._lag.percentile("p99"),
                 wakeup_lag_max_s=self._lag.max_s if self._lag.n else None,
+                server_cpu_s=self._server_cpu_s(),
             )
         return self._usage
 
@@ -133,6 +142,11 @@ class UsageMonitor:
         living_s = sum(_cpu_s(process) - self._others_at_start_s.get(process, 0.0) for process in self._descendants())
         with self._lock:
             return _own_cpu_s() - self._own_at_start_s + living_s + self._reported_s
+
+    def _server_cpu_s(self) -> float | None:
+        """Return what the excluded processes used; one that has ended meanwhile no longer tells."""
+        spent = [_cpu_s(server) - before for server, before in self._servers_at_start_s.items() if _is_alive(server)]
+        return sum(spent) if spent else None
 
     def _descendants(self) -> Iterator[psutil.Process]:
         """Yield the harness's other processes; one that has ended and reported is none, though it may be listed yet."""

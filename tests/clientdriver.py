@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 
     from bench.clients._base import AsyncClient
 
-#: The drivers' names, as they appear in the tests' ids.
-KINDS = ("sync", "aiohttp", "httpx2")
+#: The drivers' names, as they appear in the tests' ids, with the client and the transport that each is for.
+KINDS = {
+    "sync": ("openai", "httpx2"),
+    "aiohttp": ("openai", "aiohttp"),
+    "httpx2": ("openai", "httpx2"),
+    "lean-sync": ("lean", "socket"),
+    "lean": ("lean", "protocol"),
+}
+
+
+def is_sync(kind: str) -> bool:
+    """Return whether a kind of client is for threads."""
+    return kind.endswith("sync")
 
 
 def ask(*, stream: bool = True, text: str = "hi", **params: object) -> Request:
@@ -49,10 +60,10 @@ def drive(
     kind: str, base_url: str, *, slots: int = 8, timeouts: Timeouts | None = None, key: str | None = None
 ) -> Driver:
     """Open a client of one kind against an address."""
-    transport = "httpx2" if kind == "sync" else kind
-    settings = ClientSettings(client="openai", transport=transport, slots=slots, timeouts=timeouts or Timeouts())
+    client, transport = KINDS[kind]
+    settings = ClientSettings(client=client, transport=transport, slots=slots, timeouts=timeouts or Timeouts())
     endpoint = Endpoint(provider="test", base_url=base_url, model="m", api_key=Secret(key) if key else None)
-    return SyncDriver(settings, endpoint) if kind == "sync" else AsyncDriver(settings, endpoint)
+    return SyncDriver(settings, endpoint) if is_sync(kind) else AsyncDriver(settings, endpoint)
 
 
 class SyncDriver:

@@ -46,6 +46,11 @@ class Exchange:
         decoded: dict[str, object] = json.loads(self.body)
         return decoded
 
+    @property
+    def closing(self) -> bool:
+        """Whether the connection is about to end, or has."""
+        return self._writer.is_closing()
+
     async def send(self, *pieces: bytes) -> None:
         """Send each piece in a segment of its own."""
         for piece in pieces:

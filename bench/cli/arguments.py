@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
 from cyclopts import App, ConsumeMultipleError, CycloptsError, Parameter, Token, UnknownOptionError
 
@@ -129,20 +129,24 @@ def _parameter(option: Option) -> Parameter:
     )
 
 
-def _whole_number(option: Option) -> Callable[[object, Sequence[Token]], int | None]:
-    """Return what reads a whole number; cyclopts itself would take 2.5 for 2."""
+def _whole_number(option: Option) -> Callable[[object, Sequence[Token]], int | tuple[int, ...] | None]:
+    """Return what reads a whole number, or a list of them; cyclopts itself would take 2.5 for 2."""
     nullable = type(None) in get_args(option.hint)
 
-    def read(_hint: object, tokens: Sequence[Token]) -> int | None:
+    def read(_hint: object, tokens: Sequence[Token]) -> int | tuple[int, ...] | None:
+        if get_origin(option.hint) is tuple:
+            return tuple(_integer(token.value) for token in tokens)
         text = tokens[0].value
-        if nullable and text.lower() == "none":
-            return None
-        try:
-            return int(text)
-        except ValueError:
-            raise ValueError(f"a whole number is needed, got {text!r}") from None
+        return None if nullable and text.lower() == "none" else _integer(text)
 
     return read
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"a whole number is needed, got {text!r}") from None
 
 
 def _filler(options: Sequence[Option], layers: Layers) -> Callable[[App, tuple[str, ...], ArgumentCollection], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bench.cli.compare_options import compare_options
 from bench.cli.options import Option, report_options, run_options, simulator_options
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _demo_options() -> tuple[Option, ...]:
 
 
 def _performance_options() -> tuple[Option, ...]:
-    return run_options(without=frozenset({"mode", "output", "log_file"}), iterations=20)
+    return compare_options(budget="10m")
 
 
 def _quick_options() -> tuple[Option, ...]:
@@ -66,6 +67,12 @@ _COMMANDS: Final = (
         details="RUN is a run's directory, or its id below --results-dir.",
         options=report_options,
         words="RUN",
+    ),
+    Command(
+        name="compare",
+        summary="compare modes, numbers in flight and clients, interleaved, with a verdict or the reason why not",
+        details="Every cell is a fresh process. It asks the simulator unless --provider or --base-url say otherwise.",
+        options=compare_options,
     ),
     Command(
         name="simulate",
@@ -89,8 +96,8 @@ _COMMANDS: Final = (
     ),
     Command(
         name="performance",
-        summary="run the performance suite, then every mode in turn, and draw the report",
-        details="It asks the simulator unless --provider or --base-url say otherwise.",
+        summary="compare every mode with 1, 8 and 64 in flight and both clients, within ten minutes",
+        details="It is `compare` with a budget: it says first how long it will take, and what it leaves out.",
         options=_performance_options,
     ),
 )

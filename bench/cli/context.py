@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+GATE_FAILED: Final = 3
 INTERRUPTED: Final = 130
 
 

@@ -38,3 +38,30 @@ def draw_own_report(runs: Sequence[Path], out_dir: Path, *, quiet: bool) -> None
         draw_report(runs, out_dir, quiet=quiet)
     except ConfigError as error:
         raise RunError(f"the report could not be drawn: {error.message}") from error
+
+
+def draw_experiment(directory: Path, out_dir: Path | None = None, *, quiet: bool) -> None:
+    """Draw the report of an experiment, in its own directory unless told otherwise, and name its page.
+
+    Raises:
+        ConfigError: It is damaged, or the report's directory cannot be made.
+        JournalError: The report cannot be written.
+    """
+    # Here, for the same reason.
+    from bench.report.experiment.build import build_experiment_report  # noqa: PLC0415
+
+    page = build_experiment_report(directory, out_dir)
+    if not quiet:
+        say(f"report:  {printable(str(page))}")
+
+
+def draw_own_experiment(directory: Path, *, quiet: bool) -> None:
+    """Draw the report of an experiment that this command has just made.
+
+    Raises:
+        RunError: It is damaged, or the report cannot be written.
+    """
+    try:
+        draw_experiment(directory, quiet=quiet)
+    except ConfigError as error:
+        raise RunError(f"the report could not be drawn: {error.message}") from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.cli.commands import COMMANDS, DEFAULT, Command
 from bench.cli.options import ENVIRONMENT_PREFIX, PROGRAM, Option, negative
-from bench.config import GROUPS
+from bench.settings import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,8 +91,10 @@ def _command_page(command: Command, width: int) -> Iterator[str]:
 
 
 def _options(options: Sequence[Option], width: int) -> Iterator[str]:
-    present = {option.group for option in options}
-    for group in [group for group in (*GROUPS, "Options") if group in present]:
+    # A command's own groups come first, then those of a run.
+    present = dict.fromkeys(option.group for option in options)
+    shared = (*GROUPS, "Options")
+    for group in (*(group for group in present if group not in shared), *(g for g in shared if g in present)):
         yield from ("", group)
         for option in options:
             if option.group == group:
@@ -115,7 +117,7 @@ def _text(option: Option) -> str:
         return f"{text} (default: {option.name})" if option.default else text
     if option.default in {None, ()}:
         return text
-    shown = " ".join(option.default) if isinstance(option.default, tuple) else option.default
+    shown = " ".join(map(str, option.default)) if isinstance(option.default, tuple) else option.default
     if isinstance(shown, float):
         shown = f"{shown:g}"
     return f"{text} (default: {shown})"

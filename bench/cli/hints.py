@@ -35,6 +35,7 @@ HINTS: Final[Mapping[ErrorType, str]] = {
     "too_large": "the request is too large for the provider: shorten the prompt",
     "worker_lost": "worker processes died: is there memory enough? Lower --concurrency",
     "cancelled": "the run was stopped before they ended: run them again",
+    "dropped": "requests arrived faster than they were answered: raise --concurrency, or lower --rate",
     "internal": "this program failed: its log holds the traceback",
 }
 
@@ -52,5 +53,6 @@ def failure_lines(summary: Summary) -> list[tuple[str, str]]:
     for row in sorted(summary.errors, key=lambda row: -row.tasks):
         if row.tasks and row.type != "cancelled":
             tasks = "1 task" if row.tasks == 1 else f"{row.tasks} tasks"
-            lines.append((f"{tasks} failed: {row.type}: {row.message}", hint_for(row.type, summary.provider)))
+            how = "not sent" if row.type == "dropped" else "failed"
+            lines.append((f"{tasks} {how}: {row.type}: {row.message}", hint_for(row.type, summary.provider)))
     return lines

@@ -11,10 +11,10 @@ import msgspec
 
 from bench.cli.envfile import find_env_file, read_env_file
 from bench.cli.options import ENVIRONMENT_PREFIX, SETTINGS
-from bench.config import option_name
 from bench.endpoints.resolve import CUSTOM_KEYS
 from bench.errors import ConfigError
 from bench.providers import PROVIDERS
+from bench.settings import option_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -123,7 +123,7 @@ def _of_layer(
     given = {}
     for name in wanted:
         variable = variable_of(name)
-        if variable in values and name not in above and not _contradicts(name, above):
+        if name in SETTINGS and variable in values and name not in above and not _contradicts(name, above):
             value = values[variable]
             texts = _listed(value, f"{variable} in {place}") if isinstance(SETTINGS[name].default, tuple) else (value,)
             given[name] = Given(variable=variable, place=place, texts=texts)

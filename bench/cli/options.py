@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
 
-from bench.config import ConcurrentConfig, option_name
+from bench.config import ConcurrentConfig
+from bench.settings import option_name
 from bench.simulator.settings import SimulatorSettings
 
 if TYPE_CHECKING:
@@ -92,8 +93,15 @@ def report_options() -> tuple[Option, ...]:
         help="where the report is written (default: the run's directory; of several runs, a new one in --results-dir)",
         metavar="DIR",
     )
+    markdown = Option(
+        field="markdown",
+        name="--markdown",
+        hint=bool,
+        default=False,
+        help="write it as Markdown to standard output instead, for a pull request",
+    )
     kept = next(option for option in run_options() if option.field == "results_dir")
-    return (out, dataclasses.replace(kept, group=out.group))
+    return (out, markdown, dataclasses.replace(kept, group=out.group))
 
 
 def simulator_options() -> tuple[Option, ...]:
@@ -129,12 +137,17 @@ def config_from(options: Mapping[str, Any], **fixed: object) -> ConcurrentConfig
 
 def command_line(config: ConcurrentConfig) -> str:
     """Return the command that runs a configuration again, fit for a shell; settings at their default are left out."""
-    words = ["python", PROGRAM]
+    return shlex.join(["python", PROGRAM, *command_words(config)])
+
+
+def command_words(config: ConcurrentConfig) -> list[str]:
+    """Return the arguments that give a configuration; settings at their default are left out."""
+    words: list[str] = []
     for name, setting in SETTINGS.items():
         value = getattr(config, name)
         if value != setting.default:
             words += _words(option_name(name), value)
-    return shlex.join(words)
+    return words
 
 
 def negative(name: str) -> str:

@@ -65,5 +65,7 @@ def run_series(name: str, settings: Mapping[str, Any], context: Context, **fixed
 
 def _config(mode: str, settings: Mapping[str, Any], fixed: Mapping[str, object]) -> ConcurrentConfig:
     concurrency = None if mode == "serial" else settings["concurrency"]
+    processes = settings["processes"] if mode == "hybrid" else None
     # One report about all of them is drawn at the end.
-    return config_from(settings, **{**fixed, "mode": mode, "concurrency": concurrency, "report": False})
+    own = {"mode": mode, "concurrency": concurrency, "processes": processes, "report": False}
+    return config_from(settings, **{**fixed, **own})

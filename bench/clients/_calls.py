@@ -128,8 +128,9 @@ class Call:
         self._connect_due_ns = None
 
     def draining(self) -> None:
-        """Begin the step that reads what follows a stream's last event."""
-        self._drain_due_ns = time.perf_counter_ns() + _DRAIN_NS
+        """Begin the step that reads what follows a stream's last event; a second call does nothing."""
+        if self._drain_due_ns is None:
+            self._drain_due_ns = time.perf_counter_ns() + _DRAIN_NS
 
 
 class Calls:

@@ -116,6 +116,15 @@ class Collector:
         if finish_reason:
             self.finish_reason = finish_reason
 
+    def on_chunks(self, now_ns: int, texts: list[str], tokens: int, finish_reason: str | None) -> None:
+        """Take chunks that came at one instant: the texts of those with content, and how many count as a token."""
+        if self._first_chunk_ns is None:
+            self._first_chunk_ns = now_ns
+        self._content_ns += [now_ns] * tokens
+        self._parts += texts
+        if finish_reason:
+            self.finish_reason = finish_reason
+
     def on_answer(self, content: str | None, finish_reason: str | None) -> None:
         """Take a whole answer that was not streamed."""
         if content:
@@ -133,13 +142,16 @@ class Collector:
         if self._error is None:
             self._error = error
 
-    def finish(self, end_ns: int, *, cancelled: bool = False, connect_ns: int | None = None) -> Reply:
+    def finish(
+        self, end_ns: int, *, cancelled: bool = False, connect_ns: int | None = None, parse_ns: int | None = None
+    ) -> Reply:
         """Judge what there is.
 
         Args:
             end_ns: When the client was done with the call.
             cancelled: Whether the run gave the call up; an answer that was whole by then stays one.
             connect_ns: Duration of making the connection, or None.
+            parse_ns: Duration of parsing, where the client does it apart.
         """
         error = self._verdict()
         cancelled = cancelled and error is not None
@@ -162,6 +174,7 @@ class Collector:
             first_chunk_ns=self._first_chunk_ns,
             content_ns=tuple(self._content_ns),
             connect_ns=connect_ns,
+            parse_ns=parse_ns,
         )
 
     def _verdict(self) -> CallError | None:

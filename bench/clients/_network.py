@@ -6,21 +6,19 @@ write and read asks the call of its thread how much time is left, and leaves its
 
 from __future__ import annotations
 
-import queue
 import select
-import socket
 import ssl
-import threading
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
-from bench.errors import CallError
+from bench.clients._dial import dial, secure
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
 
-    from bench.clients._calls import Call, Calls, Lookup
+    from bench.clients._calls import Calls
 
 
 class Connection(httpcore2.NetworkStream):
@@ -67,22 +65,7 @@ class Connection(httpcore2.NetworkStream):
         timeout: float | None = None,  # noqa: ARG002 - see the class
     ) -> httpcore2.NetworkStream:
         """Shake hands, within what is left of the time to connect."""
-        call = self._calls.current()
-        try:
-            sock = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname, do_handshake_on_connect=False)
-            self._sock = sock
-            call.hold(sock)
-            sock.do_handshake()
-        except TimeoutError:
-            self._sock.close()
-            raise call.timed_out() from None
-        except ssl.SSLError as error:
-            self._sock.close()
-            raise CallError("tls", f"no secure connection: {error}") from error
-        except OSError as error:
-            self._sock.close()
-            raise CallError("connect", f"the connection broke while it was being secured: {error}") from error
-        call.connected()
+        self._sock = secure(self._sock, ssl_context, server_hostname, self._calls.current())
         return self
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the base class's signature
@@ -118,60 +101,4 @@ class Network(httpcore2.NetworkBackend):
             CallError: It cannot be resolved (`dns`), no address takes it (`connect`), it takes too long, or the call
                 was cut short.
         """
-        call = self._calls.current()
-        call.connecting()
-        sock = _dial(_resolved(host, port, call), f"{host}:{port}", call)
-        call.connected()
-        return Connection(sock, self._calls)
-
-
-def _resolved(host: str, port: int, call: Call) -> list[tuple[Any, ...]]:
-    """Return the addresses of `host`, looked up in a thread of their own: a lookup can be left, but not interrupted."""
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        lookup: queue.SimpleQueue[Lookup] = queue.SimpleQueue()
-    threading.Thread(target=_look_up, args=(host, port, lookup), name="lookup", daemon=True).start()
-    found = call.wait_for(lookup)
-    if isinstance(found, list):
-        return found
-    call.left_s()  # raises if the call was cut short
-    raise CallError("dns", f"{host} cannot be resolved: {found}") from found
-
-
-def _look_up(host: str, port: int, lookup: queue.SimpleQueue[Lookup]) -> None:
-    """Put the addresses of `host`, or why there are none, into `lookup`."""
-    try:
-        lookup.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError) as error:
-        lookup.put(error if isinstance(error, OSError) else OSError(str(error)))
-
-
-def _dial(addresses: list[tuple[Any, ...]], place: str, call: Call) -> socket.socket:
-    """Connect to the first address that takes it; those that remain share the time that remains."""
-    failure: OSError | None = None
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        sock: socket.socket | None = None
-        try:
-            sock = socket.socket(family, kind, protocol)
-            call.hold(sock)
-            sock.settimeout(call.left_s() / (len(addresses) - tried))
-            sock.connect(address)
-            call.left_s()  # a socket that `cancel` shut down while it was connecting looks connected
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            failure = error
-            _close(sock)
-        except BaseException:
-            _close(sock)
-            raise
-        else:
-            return sock
-    if isinstance(failure, TimeoutError):
-        raise call.timed_out() from None
-    raise CallError("connect", f"no connection to {place}: {failure}") from failure
-
-
-def _close(sock: socket.socket | None) -> None:
-    if sock is not None:
-        sock.close()
+        return Connection(dial(host, port, self._calls.current()), self._calls)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import socket
 import ssl
+import traceback
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
-
-import httpcore2
-import httpx2
 
 from bench.clients._collect import encodable
 from bench.clock import utc_now
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
     from bench.providers import Secret
 
+_log = logging.getLogger("bench.client")
+
 #: A server's error message is kept up to here: enough for any sentence, too little for a page of HTML.
 _MESSAGE_CHARS: Final = 300
 
@@ -30,6 +31,9 @@ _BODY_CHARS: Final = 100
 
 #: Where error bodies keep their message: OpenAI's form, then those of gateways and frameworks.
 _MESSAGE_FIELDS: Final = ("message", "msg", "detail", "error_msg", "error")
+
+#: The class of statuses that send a client elsewhere.
+_REDIRECTION: Final = 3
 
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?")
 
@@ -43,11 +47,19 @@ class Translator:
     Args:
         key: The key that must not show, or None.
         unconnected: Exception types that mean that there never was a connection.
+        late: Exception types that mean that it was not made in time.
     """
 
-    def __init__(self, key: Secret | None, unconnected: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(
+        self,
+        key: Secret | None,
+        *,
+        unconnected: tuple[type[Exception], ...] = (),
+        late: tuple[type[Exception], ...] = (),
+    ) -> None:
         self._key = key.reveal() if key is not None else ""
-        self._unconnected = (*unconnected, httpx2.ConnectError)
+        self._unconnected = unconnected
+        self._late: tuple[type[Exception], ...] = (TimeoutError, *late)
 
     def without_key(self, text: str) -> str:
         """Return `text` with stars where the key stood."""
@@ -64,7 +76,7 @@ class Translator:
     def status(self, http_status: int, body: object, headers: Mapping[str, str]) -> CallError:
         """Word an HTTP status outside 2xx."""
         said = self.quote(server_message(body))
-        if httpx2.codes.is_redirect(http_status):
+        if http_status // 100 == _REDIRECTION:
             said = f"redirects are not followed, Location: {self.quote(headers.get('location', ''), _BODY_CHARS)}"
         message = f"HTTP {http_status}: {said}" if said else f"HTTP {http_status}"
         return CallError(
@@ -114,7 +126,7 @@ class Translator:
             return CallError("stream_reset", f"the connection broke within the answer: {words}")
         if any_is(socket.gaierror):
             return CallError("dns", f"the host cannot be resolved: {words}")
-        if any_is(TimeoutError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout):
+        if any_is(*self._late):
             # Before TLS: a handshake that waits when its time is up has failed with an error of both kinds.
             return CallError("timeout_connect", f"no connection in time: {words}")
         if any_is(ssl.SSLError):
@@ -124,7 +136,9 @@ class Translator:
         return self._unanswered(words)
 
     def internal(self, error: BaseException) -> CallError:
-        """Word what nobody foresaw; only its type, because its text may hold anything."""
+        """Word what nobody foresaw; only its type, because its text may hold anything. The debug log has its trace."""
+        trace = "".join(traceback.format_exception(error))
+        _log.debug("unexpected error in a call\n%s", self.without_key(trace))
         return CallError(
             "internal", f"unexpected {type(error).__name__} in the client; run.log has more at --log-level debug"
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import httpcore2
 import httpx2
 
+from bench.clients._limits import KEEP_ALIVE_S, check_encoding, check_size
 from bench.clients._network import Network
 from bench.errors import CallError
 
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
 
     from bench.clients._calls import Call, Calls
     from bench.clients._collect import Collector
-
-#: Idle connections are kept this long: as long as the longest backoff, no longer than most servers keep them.
-KEEP_ALIVE_S: Final = 60.0
-
-#: An answer is given up past this size: many times the longest real one, and little enough for hundreds at once.
-MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 
 class Transport(httpx2.BaseTransport):
@@ -133,16 +128,4 @@ def take_head(response: httpx2.Response, collector: Collector) -> None:
     now_ns = time.perf_counter_ns()
     headers = response.headers
     collector.on_head(now_ns, response.status_code, headers.get("content-type", ""))
-    encoding = headers.get("content-encoding", "identity")
-    if encoding.strip().lower() not in ("", "identity"):
-        raise CallError("bad_content_type", f"the answer is compressed ({encoding[:20]!r}), which was not asked for")
-
-
-def check_size(size_bytes: int) -> None:
-    """Check how much of a body has come.
-
-    Raises:
-        CallError: Too much.
-    """
-    if size_bytes > MAX_BODY_BYTES:
-        raise CallError("too_large", f"the answer is longer than {MAX_BODY_BYTES // 1024 // 1024} MiB")
+    check_encoding(headers.get("content-encoding", "identity"))

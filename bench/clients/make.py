@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.clients.lean import LeanAsyncClient, LeanSyncClient
 from bench.clients.scripted import ScriptedAsyncClient, ScriptedSyncClient
 from bench.errors import ConfigError
 
@@ -23,6 +24,8 @@ def make_sync_client(settings: ClientSettings, endpoint: Endpoint) -> SyncClient
             from bench.clients.openai_sdk import OpenAISyncClient  # noqa: PLC0415 - 0.4 s that others need not pay
 
             return OpenAISyncClient(settings, endpoint)
+        case "lean":
+            return LeanSyncClient(settings, endpoint)
         case "scripted":
             return ScriptedSyncClient()
         case _:
@@ -40,6 +43,8 @@ def make_async_client(settings: ClientSettings, endpoint: Endpoint) -> AsyncClie
             from bench.clients.openai_sdk import OpenAIAsyncClient  # noqa: PLC0415 - 0.4 s that others need not pay
 
             return OpenAIAsyncClient(settings, endpoint)
+        case "lean":
+            return LeanAsyncClient(settings, endpoint)
         case "scripted":
             return ScriptedAsyncClient()
         case _:
@@ -47,4 +52,4 @@ def make_async_client(settings: ClientSettings, endpoint: Endpoint) -> AsyncClie
 
 
 def _unknown(settings: ClientSettings) -> ConfigError:
-    return ConfigError(f"--client must be openai or scripted, got {settings.client}")
+    return ConfigError(f"--client must be openai, lean or scripted, got {settings.client}")

@@ -6,10 +6,8 @@ Compressed answers are not asked for: unpacking would blur when chunks arrive, a
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 import time
-import traceback
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
@@ -19,22 +17,19 @@ import openai
 
 from bench.clients._calls import Calls
 from bench.clients._collect import Collector
+from bench.clients._key import sendable
+from bench.clients._limits import KEEP_ALIVE_S
 from bench.clients._read import not_a_stream, take_answer, take_chunk
 from bench.clients._translate import Translator
-from bench.clients._transport import KEEP_ALIVE_S, AsyncBody, Transport, take_head
+from bench.clients._transport import AsyncBody, Transport, take_head
 from bench.clients._watch import Watch
-from bench.errors import CallError, ConfigError
+from bench.errors import CallError
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
     from bench.clients._base import ClientSettings, Reply, Request
-    from bench.providers import Endpoint, Secret
-
-_log = logging.getLogger("bench.client")
-
-#: The SDK refuses to start without a key, and a server that needs none ignores it.
-_NO_KEY: Final = "none-needed"
+    from bench.providers import Endpoint
 
 #: What a connection that failed or broke comes as: through the SDK, or past it where it does not know the type.
 _BROKEN: Final = (
@@ -45,6 +40,10 @@ _BROKEN: Final = (
     aiohttp.ClientError,
     OSError,
 )
+
+#: What of it means that there never was a connection, and what that it was not made in time.
+_UNCONNECTED: Final = (httpx2.ConnectError, aiohttp.ClientConnectorError)
+_LATE: Final = (httpcore2.ConnectTimeout, httpcore2.PoolTimeout)
 
 _HEADERS: Final = {"Accept-Encoding": "identity"}
 
@@ -59,7 +58,7 @@ class OpenAISyncClient:
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
         self._timeouts = settings.timeouts
         self._extra_body = endpoint.extra_body
-        self._translator = Translator(endpoint.api_key)
+        self._translator = Translator(endpoint.api_key, unconnected=_UNCONNECTED, late=_LATE)
         self._calls = Calls(settings.timeouts.connect_s)
         self._sdk = openai.OpenAI(
             **_identity(endpoint),
@@ -129,7 +128,7 @@ class OpenAIAsyncClient:
         self._transport = settings.transport
         self._timeouts = settings.timeouts
         self._extra_body = endpoint.extra_body
-        self._translator = Translator(endpoint.api_key, (aiohttp.ClientConnectorError,))
+        self._translator = Translator(endpoint.api_key, unconnected=_UNCONNECTED, late=_LATE)
         self._collectors: dict[asyncio.Task[Any] | None, Collector] = {}
         make = openai.DefaultAioHttpClient if settings.transport == "aiohttp" else openai.DefaultAsyncHttpxClient
         self._sdk = openai.AsyncOpenAI(
@@ -200,27 +199,10 @@ class OpenAIAsyncClient:
 
 def _identity(endpoint: Endpoint) -> dict[str, Any]:
     """Return the arguments that say whom the SDK asks, and as whom."""
-    key = _sendable(endpoint.api_key)
+    key = sendable(endpoint.api_key)
     # Named among the headers too, or the SDK prefers one from the environment's OPENAI_CUSTOM_HEADERS.
     headers = {**endpoint.headers, "Authorization": f"Bearer {key}"}
     return {"base_url": endpoint.base_url, "api_key": key, "default_headers": headers, "max_retries": 0}
-
-
-def _sendable(key: Secret | None) -> str:
-    """Return the key to send.
-
-    Raises:
-        ConfigError: It holds what no header may, or what would be escaped where a server repeats it, and so show.
-    """
-    if key is None:
-        return _NO_KEY
-    value = key.reveal()
-    if not value or not all(char.isascii() and char.isprintable() and char not in " \"'\\" for char in value):
-        raise ConfigError(
-            f"the API key ({len(value)} characters) is empty, or holds a blank, a quote or a character outside ASCII",
-            "copy it again from the provider's page, without quotes and line breaks",
-        )
-    return value
 
 
 def _forget_environment(sdk: openai.OpenAI | openai.AsyncOpenAI) -> None:
@@ -270,7 +252,5 @@ def _translated(error: Exception, collector: Collector, translator: Translator, 
         case ValueError() | RecursionError():
             ours = translator.undecodable(error, stream=stream)
         case _:
-            trace = "".join(traceback.format_exception(error))
-            _log.debug("unexpected error in a call\n%s", translator.without_key(trace))
             ours = translator.internal(error)
     return ours

@@ -9,7 +9,7 @@ import msgspec
 
 from bench.endpoints.address import checked_address, host_of, is_loopback
 from bench.endpoints.local import local_endpoint
-from bench.endpoints.simulated import simulated_endpoint, simulator_settings
+from bench.endpoints.simulated import simulated_server, simulator_settings
 from bench.errors import ConfigError
 from bench.providers import PROVIDERS, Endpoint, Provider, Secret
 from bench.simulator.settings import SimulatorSettings
@@ -92,8 +92,8 @@ def opened(resolved: ResolvedProvider) -> Iterator[Endpoint]:
         EndpointError: A server of its own did not come up.
     """
     if resolved.simulator is not None:
-        with simulated_endpoint(resolved.simulator) as endpoint:
-            yield msgspec.structs.replace(endpoint, model=resolved.endpoint.model)
+        with simulated_server(resolved.simulator) as server:
+            yield msgspec.structs.replace(server.endpoint, model=resolved.endpoint.model)
     elif not resolved.endpoint.base_url:
         with local_endpoint(slots=resolved.slots) as endpoint:
             yield endpoint

@@ -36,12 +36,71 @@ def simulator_settings(pairs: tuple[str, ...]) -> SimulatorSettings:
         raise ConfigError(f"--simulator: {error}", "its keys are the options of: simulate --help") from error
 
 
+class ServerWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server counted since it was last asked.
+
+    Attributes:
+        window_s: Since then.
+        cpu_s: CPU time of its process.
+        peak_in_flight: Most requests that it saw at once.
+        connections_used: Connections that carried a request.
+        lateness_p99_s: How late it sent; 99 of 100 were no later.
+        requests: Requests that it read.
+    """
+
+    window_s: float
+    cpu_s: float
+    peak_in_flight: int
+    connections_used: int
+    lateness_p99_s: float | None
+    requests: int
+
+
+class SimulatedServer:
+    """A simulator that runs, and what it counts.
+
+    Attributes:
+        endpoint: Where it listens.
+        stamped: Whether it stamps what it sends with this machine's clock.
+    """
+
+    def __init__(self, process: SimulatorProcess, settings: SimulatorSettings) -> None:
+        self._process = process
+        self.stamped = settings.stamps
+        self.endpoint = Endpoint(
+            provider=PROVIDERS["simulator"].name, base_url=process.base_url, model=settings.model, pid=process.pid
+        )
+
+    def __repr__(self) -> str:
+        """Show where it listens."""
+        return f"<SimulatedServer {self.endpoint.base_url}>"
+
+    def reset(self) -> ServerWindow:
+        """Begin to count anew; return the counts until now.
+
+        Raises:
+            EndpointError: It does not answer.
+        """
+        try:
+            stats = self._process.reset()
+        except SimulatorError as error:
+            raise EndpointError(str(error)) from error
+        return ServerWindow(
+            window_s=stats.window_s,
+            cpu_s=stats.cpu_s,
+            peak_in_flight=stats.peak_in_flight,
+            connections_used=stats.connections_used,
+            lateness_p99_s=stats.lateness_p99_s,
+            requests=stats.requests,
+        )
+
+
 @contextlib.contextmanager
-def simulated_endpoint(settings: SimulatorSettings) -> Iterator[Endpoint]:
+def simulated_server(settings: SimulatorSettings) -> Iterator[SimulatedServer]:
     """Run a simulator inside the block.
 
     Yields:
-        Where it listens.
+        The simulator.
 
     Raises:
         EndpointError: It did not come up.
@@ -51,5 +110,9 @@ def simulated_endpoint(settings: SimulatorSettings) -> Iterator[Endpoint]:
             process = open_now.enter_context(SimulatorProcess(settings))
         except SimulatorError as error:
             raise EndpointError(str(error)) from error
-        provider = PROVIDERS["simulator"]
-        yield Endpoint(provider=provider.name, base_url=process.base_url, model=settings.model, pid=process.pid)
+        yield SimulatedServer(process, settings)
+
+
+def null_settings(*, ttft_s: float, itl_s: float, tokens: int) -> SimulatorSettings:
+    """Return the settings of a server whose timing is known: no jitter, no faults, stamps on what it sends."""
+    return SimulatorSettings(ttft_s=ttft_s, itl_s=itl_s, tokens=tokens, stamps=True)

@@ -19,6 +19,7 @@ class Job:
 
     Attributes:
         slots: N, the number of tasks that are under way at once while there are enough.
+        processes: How many worker processes share the slots, where the model has a choice.
         spec: What the workers share.
         clock: The clock.
         stop: The engine draws nothing more once it drains, and gives up what is in flight once it is cancelled.
@@ -29,6 +30,7 @@ class Job:
     """
 
     slots: int
+    processes: int
     spec: WorkerSpec
     clock: Clock
     stop: StopSignal

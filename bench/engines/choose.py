@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from bench.engines.coroutines import CoroutinesEngine
-from bench.engines.processes import ProcessesEngine
+from bench.engines.processes import HybridEngine, ProcessesEngine
 from bench.engines.serial import SerialEngine
 from bench.engines.threads import ThreadsEngine
 
@@ -25,5 +25,7 @@ def engine_for(mode: Mode) -> Engine:
             return ProcessesEngine()
         case "asyncio":
             return CoroutinesEngine()
+        case "hybrid":
+            return HybridEngine()
         case _:
             assert_never(mode)

@@ -1,48 +1,34 @@
-"""Mode `multiprocessing`: N worker processes of one call each, fed and watched by the parent."""
+"""Modes `multiprocessing` and `hybrid`: worker processes that share the slots, fed and watched by the parent."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import selectors
-import signal
-from dataclasses import dataclass
-from multiprocessing import forkserver
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
-
-import msgspec
+import socket
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from bench.clock import NS_PER_S
-from bench.engines import process_worker as child
-from bench.environment import start_method
-from bench.errors import CallError, WorkerError
+from bench.engines import pipe
+from bench.engines.launch import how_it_ended, worker_context
+from bench.engines.process_worker import serve_blocking, serve_on_loop
+from bench.engines.worker_process import LostTasks, WorkerProcess
+from bench.errors import WorkerError
 from bench.logcontext import replay
-from bench.records import WorkerId
-from bench.worker.record import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import ForkServerContext, SpawnContext
-    from multiprocessing.process import BaseProcess
+    from collections.abc import Sequence
 
     from bench.engines._base import Job
-    from bench.worker import Assignment
+    from bench.worker import WorkerSpec
 
 _log = logging.getLogger("bench.engines")
 
-#: What the fork server imports once, so that N workers do not pay for N imports.
-_PRELOAD: Final = ["bench.engines.process_worker", "bench.clients.openai_sdk"]
-
-_ROOT: Final = Path(__file__).resolve().parents[2]
-
-#: A slot whose workers die this often before they stand ready is beyond help.
+#: Slots whose workers die this often before they stand ready are beyond help.
 _START_TRIES: Final = 3
 
-#: How long a worker may take to hand in its task after the run was cancelled.
+#: How long a worker may take to hand in its tasks after the run was cancelled.
 _CANCEL_GRACE_S: Final = 3.0
 
 #: How long a worker may take to end once it has nothing left to do.
@@ -53,54 +39,63 @@ _POLL_S: Final = 0.5
 
 
 class ProcessesEngine:
-    """N slots, each a process started from a preloaded fork server (spawned where there is none)."""
+    """N slots, each a process of its own that makes blocking calls."""
 
     def run(self, job: Job) -> None:
         """Do the tasks; see `Engine.run`. A worker that dies costs its task one attempt and is replaced."""
-        with _Pool(job) as pool:
+        with _Pool(job, serve_blocking, shares(job.slots, job.slots)) as pool:
             pool.serve()
 
 
-@dataclass(eq=False)
-class _Slot:
-    """A slot, and the process that fills it at present."""
+class HybridEngine:
+    """N slots over P processes, each with an event loop that has its share of the slots."""
 
-    number: int
-    process: BaseProcess
-    connection: Connection
-    failed_starts: int = 0
-    ready: bool = False
-    assignment: Assignment | None = None
-    #: When it has to be done, if it was told to hurry or to end.
-    due_ns: int | None = None
+    def run(self, job: Job) -> None:
+        """Do the tasks; see `Engine.run`. A worker that dies costs each of its tasks one attempt and is replaced."""
+        with _Pool(job, serve_on_loop, shares(job.slots, job.processes)) as pool:
+            pool.serve()
+
+
+def shares(slots: int, processes: int) -> tuple[range, ...]:
+    """Return the numbers of each process's slots: as many for each, and of the rest one for each of the first."""
+    width, rest = divmod(slots, processes)
+    starts = [place * width + min(place, rest) for place in range(processes + 1)]
+    return tuple(range(starts[place], starts[place + 1]) for place in range(processes))
+
+
+class _Serve(Protocol):
+    """What a worker process runs."""
+
+    def __call__(self, connection: socket.socket, spec: WorkerSpec, slots: range, log_level: int) -> None:
+        """Do tasks until told to end."""
 
 
 class _Pool:
     """The parent's side: one selector over all pipes and a wake-up for stops."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, serve: _Serve, slots: Sequence[range]) -> None:
         self._job = job
-        self._recorder = Recorder(job.spec)
-        self._context = _context()
+        self._serve = serve
+        self._shares = slots
+        self._lost = LostTasks(job)
+        self._context = worker_context(job.spec.client.client)
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
-        self._slots: list[_Slot] = []
-        self._open: set[_Slot] = set()
+        self._workers: list[WorkerProcess] = []
+        self._open: set[WorkerProcess] = set()
         self._running = False
         self._next_check_ns = 0
-        self._encoder = msgspec.json.Encoder()
-        self._packer = msgspec.msgpack.Encoder()
 
     def __enter__(self) -> Self:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for slot in list(self._open):
-            slot.process.terminate()
-        for slot in list(self._open):
-            self._end(slot)
+        for worker in list(self._open):
+            worker.process.terminate()
+        for worker in list(self._open):
+            self._end(worker)
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
@@ -108,10 +103,10 @@ class _Pool:
     def serve(self) -> None:
         """Start the workers, feed them until there is nothing left, and see each of them off."""
         with self._job.stop.watched(self._wake):
-            for number in range(self._job.slots):
+            for place in range(len(self._shares)):
                 if self._job.stop.draining:
                     break
-                self._slots.append(self._start(number))
+                self._workers.append(self._start(place))
             while self._open:
                 for key, _ in self._selector.select(_POLL_S):
                     if key.data is None:
@@ -126,174 +121,129 @@ class _Pool:
         with contextlib.suppress(OSError):
             os.write(self._wake_write, b"!")
 
-    def _start(self, number: int) -> _Slot:
-        ours, theirs = self._context.Pipe()
+    def _start(self, place: int) -> WorkerProcess:
+        slots = self._shares[place]
+        ours, theirs = socket.socketpair()
         process = self._context.Process(
-            target=child.serve,
-            args=(theirs, self._job.spec, number, _log.getEffectiveLevel()),
-            name=f"worker-{number}",
+            target=self._serve,
+            args=(theirs, self._job.spec, slots, _log.getEffectiveLevel()),
+            name=f"worker-{place}",
             daemon=True,
         )
         try:
             process.start()
         except OSError as error:
             ours.close()
-            msg = f"cannot start worker process {number + 1} of {self._job.slots}: {error.strerror}"
+            msg = f"cannot start worker process {place + 1} of {len(self._shares)}: {error.strerror}"
             raise WorkerError(msg) from error
         finally:
             theirs.close()
-        slot = _Slot(number, process, ours)
-        self._open.add(slot)
-        self._selector.register(ours, selectors.EVENT_READ, slot)
-        return slot
+        worker = WorkerProcess(place, slots, process, ours)
+        self._open.add(worker)
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+        return worker
 
-    def _on_readable(self, slot: _Slot) -> None:
-        try:
-            message = slot.connection.recv_bytes()
-        except (EOFError, OSError):
-            self._on_death(slot)
+    def _on_readable(self, worker: WorkerProcess) -> None:
+        """Take in all that a worker sent, then give it new tasks for all slots that became free."""
+        messages = worker.read()
+        if messages is None:
+            self._on_death(worker)
             return
-        payload = message[1:]
-        match message[:1]:
-            case child.RESULT:
-                slot.assignment = None
-                self._job.emit(payload)
-                self._feed(slot)
-            case child.LOG:
-                replay(payload)
-            case child.READY:
-                self._on_ready(slot)
-            case _:
-                self._job.worker_cpu(float(payload))
-                self._end(slot)
+        for kind, content in messages:
+            match kind:
+                case pipe.RESULT:
+                    for slot, line in pipe.unpack_done(content):
+                        worker.finished(slot)
+                        self._job.emit(line)
+                case pipe.LOG:
+                    replay(content)
+                case pipe.READY:
+                    worker.ready = True
+                    worker.failed_starts = 0
+                    self._on_ready()
+                case _:
+                    self._job.worker_cpu(float(content))
+                    self._end(worker)
+        if self._running and worker in self._open:
+            self._feed([worker])
 
-    def _on_ready(self, slot: _Slot) -> None:
-        slot.ready = True
-        slot.failed_starts = 0
-        if self._running:
-            self._feed(slot)
-        elif all(other.ready for other in self._slots):
+    def _on_ready(self) -> None:
+        if not self._running and all(worker.ready for worker in self._workers):
             self._running = True
             self._job.ready()
-            for other in self._slots:
-                self._feed(other)
+            self._feed(self._workers)
 
-    def _feed(self, slot: _Slot) -> None:
-        """Give a free worker its next task: the one that its predecessor left, else a new one; or send it home."""
-        slot.assignment = slot.assignment or self._job.draw()
-        if slot.assignment is None:
-            slot.due_ns = self._job.clock.now_ns() + int(_END_GRACE_S * NS_PER_S)
-            self._send(slot, child.END)
-        else:
-            self._send(slot, child.ASSIGN, self._packer.encode(slot.assignment))
+    def _feed(self, workers: Sequence[WorkerProcess]) -> None:
+        """Give each free slot a task: one that a lost worker left, else a new one; send home who has none at all.
 
-    def _send(self, slot: _Slot, kind: bytes, payload: bytes = b"") -> None:
-        # A worker that is gone shows as the end of its pipe, after what it still sent was read.
-        with contextlib.suppress(OSError):
-            slot.connection.send_bytes(kind + payload)
+        Slot by slot in turn: tasks that arrive one after the other go to different workers.
+        """
+        workers = [worker for worker in workers if worker.ready and not worker.ending]
+        hungry = workers
+        while hungry:
+            hungry = [worker for worker in hungry if worker.free and self._give_one(worker)]
+        for worker in workers:
+            worker.send_given()
+            if not worker.given:
+                worker.ending = True
+                worker.due_ns = self._job.clock.now_ns() + int(_END_GRACE_S * NS_PER_S)
+                worker.send(pipe.END)
 
-    def _on_death(self, slot: _Slot) -> None:
-        """Charge the death to the task that the worker had, if any, and fill the slot again."""
-        ready, ending = slot.ready, slot.due_ns is not None and slot.assignment is None
-        self._end(slot)
-        how = _how_it_ended(slot.process)
-        if ending or self._job.stop.draining:
-            self._give_up(slot, how)
+    def _give_one(self, worker: WorkerProcess) -> bool:
+        if self._job.stop.draining:
+            self._lost.cancel(worker)
+        assignment = worker.left.pop(0) if worker.left else self._job.draw()
+        if assignment is not None:
+            worker.give(assignment, self._job.clock.now_ns())
+        return assignment is not None
+
+    def _on_death(self, worker: WorkerProcess) -> None:
+        """Charge the death to the tasks that the worker had, if any, and start another in its place."""
+        self._end(worker)
+        how = how_it_ended(worker.process)
+        if worker.ending or self._job.stop.draining:
+            self._lost.give_up(worker, how)
             return
-        _log.warning("%s in slot %d", how, slot.number)
-        failed_starts = 0 if ready else slot.failed_starts + 1
+        _log.warning("%s, which had %d of %d slots", how, len(worker.slots), self._job.slots)
+        failed_starts = 0 if worker.ready else worker.failed_starts + 1
         if failed_starts >= _START_TRIES:
-            msg = f"workers of slot {slot.number} do not start, {failed_starts} in a row; the last: {how}"
+            msg = f"worker {worker.place} does not start, {failed_starts} times in a row; the last: {how}"
             raise WorkerError(msg)
-        self._give_up(slot, how)
-        fresh = self._start(slot.number)
+        left = self._lost.give_up(worker, how)
+        fresh = self._start(worker.place)
         fresh.failed_starts = failed_starts
-        fresh.assignment = slot.assignment
-        self._slots[self._slots.index(slot)] = fresh
-
-    def _give_up(self, slot: _Slot, how: str) -> None:
-        """Note the lost attempt of the slot's task; record the task as lost unless it may be tried again."""
-        if slot.assignment is None:
-            return
-        now_ns = self._job.clock.now_ns()
-        attempt = self._recorder.lost_attempt(slot.assignment, now_ns, how)
-        slot.assignment = lost = msgspec.structs.replace(
-            slot.assignment,
-            prior=(*slot.assignment.prior, attempt),
-            started_ns=slot.assignment.started_ns or slot.assignment.scheduled_ns,
-        )
-        stopped = self._job.stop.draining
-        if stopped or len(lost.prior) > self._job.spec.retry.retries:
-            error = CallError("cancelled", "the run was stopped") if stopped else CallError("worker_lost", how)
-            who = WorkerId(pid=slot.process.pid or 0, thread="MainThread", slot=slot.number)
-            result = self._recorder.lost(lost, now_ns, error, who)
-            self._job.emit(self._encoder.encode(result))
-            slot.assignment = None
+        fresh.left = left
+        self._workers[worker.place] = fresh
 
     def _on_stop(self) -> None:
         """Pass a stop on; workers that have not begun are not waited for."""
         cancelled = self._job.stop.cancelled
-        for slot in list(self._open):
+        for worker in list(self._open):
             if not self._running:
-                self._end(slot)
+                self._end(worker)
             else:
-                self._send(slot, child.CANCEL if cancelled else child.DRAIN)
+                worker.send(pipe.CANCEL if cancelled else pipe.DRAIN)
                 if cancelled:
-                    slot.due_ns = self._job.clock.now_ns() + int(_CANCEL_GRACE_S * NS_PER_S)
+                    worker.due_ns = self._job.clock.now_ns() + int(_CANCEL_GRACE_S * NS_PER_S)
 
     def _kill_overdue(self) -> None:
         now_ns = self._job.clock.now_ns()
         if now_ns < self._next_check_ns:
             return
         self._next_check_ns = now_ns + int(_POLL_S * NS_PER_S)
-        for slot in self._open:
-            if slot.due_ns is not None and slot.due_ns < now_ns:
+        for worker in self._open:
+            if worker.due_ns is not None and worker.due_ns < now_ns:
                 # Its end shows as the end of its pipe.
-                slot.process.kill()
+                worker.process.kill()
 
-    def _end(self, slot: _Slot) -> None:
+    def _end(self, worker: WorkerProcess) -> None:
         """See a worker off: its pipe closed, its process ended and waited for."""
-        if slot not in self._open:
+        if worker not in self._open:
             return
-        self._open.discard(slot)
-        self._selector.unregister(slot.connection)
-        slot.connection.close()
-        slot.process.join(_END_GRACE_S)
-        if slot.process.is_alive():
-            slot.process.kill()
-            slot.process.join(_END_GRACE_S)
-
-
-def _context() -> ForkServerContext | SpawnContext:
-    if start_method() == "forkserver":
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_PRELOAD)
-        with _root_importable():
-            forkserver.ensure_running()
-        return context
-    return multiprocessing.get_context("spawn")
-
-
-@contextlib.contextmanager
-def _root_importable() -> Iterator[None]:
-    """Let a Python that starts inside the block find this package; it passes over a preload that it cannot find.
-
-    The fork server does not take over `sys.path`, and the current folder need not be the project's.
-    """
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(_ROOT) if before is None else os.pathsep.join((str(_ROOT), before))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-
-
-def _how_it_ended(process: BaseProcess) -> str:
-    code = process.exitcode
-    if code is not None and code < 0:
-        with contextlib.suppress(ValueError):
-            return f"worker process {process.pid} was killed by {signal.Signals(-code).name}"
-    return f"worker process {process.pid} ended with exit code {code}"
+        self._open.discard(worker)
+        self._selector.unregister(worker.connection)
+        worker.connection.close()
+        worker.process.join(_END_GRACE_S)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join(_END_GRACE_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
@@ -13,10 +13,12 @@ from bench.clients._base import ClientSettings, Timeouts
 from bench.clock import NS_PER_S, Clock, MonotonicClock, utc_label, utc_now
 from bench.engines._base import Job
 from bench.engines.choose import engine_for
+from bench.environment import usable_cores
 from bench.errors import ConfigError, JournalError, RunError
+from bench.executor.arrivals import arrivals
 from bench.executor.document import write_document
 from bench.executor.ledger import Ledger
-from bench.executor.manifest import first_manifest
+from bench.executor.manifest import first_manifest, first_segment
 from bench.journal import SUMMARY, Journal, create_run_directory, write_atomically
 from bench.policy.retry import RetryPolicy
 from bench.records import HarnessCost, RunStatus
@@ -73,7 +75,7 @@ class ConcurrentBigModelExecutor:
             command: The command line that reproduces the run, without secrets, for its records.
 
         Raises:
-            ConfigError: The results directory cannot be written.
+            ConfigError: The results directory cannot be written, or the arrival times cannot be used.
         """
         return Run(self._config, workload, endpoint, command)
 
@@ -81,7 +83,7 @@ class ConcurrentBigModelExecutor:
         """Open a run and do its tasks; for use as a library.
 
         Raises:
-            ConfigError: The results directory cannot be written.
+            ConfigError: The results directory cannot be written, or the arrival times cannot be used.
             JournalError: The records cannot be read back.
         """
         return self.open(workload, endpoint).execute()
@@ -96,14 +98,17 @@ class Run:
 
     def __init__(self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, command: str) -> None:
         now = utc_now()
+        self._clock: Clock = MonotonicClock()
+        self._origin_ns, self._origin_utc_s = self._clock.now_ns(), now.timestamp()
+        self._arrivals = arrivals(config, workload.count)
         self._config = config
         self._workload = workload
         self._endpoint = endpoint
-        self._clock: Clock = MonotonicClock()
         self._startup_s: float | None = None
         self._startup_cpu_s: float | None = None
         self.directory = create_run_directory(config.results_dir, config.mode, now)
-        manifest = first_manifest(self.directory.name, config, workload, endpoint, command, now)
+        segment = first_segment(now, self._origin_ns)
+        manifest = first_manifest(self.directory.name, config, workload, endpoint, command, segment)
         self._journal = Journal(self.directory, manifest)
 
     def __repr__(self) -> str:
@@ -121,7 +126,7 @@ class Run:
             JournalError: The records cannot be read back.
         """
         stop = stop or StopSignal()
-        ledger = Ledger(iter(self._workload), self._journal, observers, self._clock, stop)
+        ledger = Ledger(iter(self._workload), self._journal, observers, self._clock, stop, self._arrivals)
         excluded = () if self._endpoint.pid is None else (self._endpoint.pid,)
         monitor = UsageMonitor(excluded_pids=excluded)
         _log.info("%d tasks, mode %s, %d slots", self._workload.count, self._config.mode, self._config.slots)
@@ -134,6 +139,7 @@ class Run:
             cpu_s=usage.cpu_s,
             peak_pss_bytes=usage.peak_pss_bytes,
             wakeup_lag_p99_s=usage.wakeup_lag_p99_s,
+            server_cpu_s=usage.server_cpu_s,
         )
         return self._close(error or (str(ledger.error) if ledger.error else None), cost)
 
@@ -149,17 +155,19 @@ class Run:
         return None
 
     def _job(self, ledger: Ledger, stop: StopSignal, observers: Sequence[Observer], monitor: UsageMonitor) -> Job:
-        origin_ns = self._clock.now_ns()
+        begun_ns = self._clock.now_ns()
 
         def ready() -> None:
-            self._startup_s = (self._clock.now_ns() - origin_ns) / NS_PER_S
+            self._startup_s = (self._clock.now_ns() - begun_ns) / NS_PER_S
             self._startup_cpu_s = monitor.cpu_s()
             for observer in observers:
                 observer.ready()
+            ledger.begin()
 
         return Job(
             slots=self._config.slots,
-            spec=self._spec(origin_ns),
+            processes=self._config.processes or min(usable_cores(), self._config.slots),
+            spec=self._spec(),
             clock=self._clock,
             stop=stop,
             draw=ledger.draw,
@@ -168,8 +176,9 @@ class Run:
             worker_cpu=monitor.add_cpu,
         )
 
-    def _spec(self, origin_ns: int) -> WorkerSpec:
+    def _spec(self) -> WorkerSpec:
         config = self._config
+        max_wait_s = config.timeout if config.max_wait is None else config.max_wait
         return WorkerSpec(
             endpoint=self._endpoint,
             client=ClientSettings(
@@ -182,11 +191,12 @@ class Run:
             ),
             retry=RetryPolicy(retries=config.retries, delay_s=config.retry_delay, backoff=config.backoff),
             timeout_s=config.timeout,
+            max_wait_s=max_wait_s if config.load_model == "open" else None,
             stream=config.stream,
             mode=config.mode,
             segment=len(self._journal.manifest.segments) - 1,
-            origin_ns=origin_ns,
-            origin_utc_s=utc_now().timestamp(),
+            origin_ns=self._origin_ns,
+            origin_utc_s=self._origin_utc_s,
             chunk_times=config.chunk_times,
             seed=config.seed,
         )
@@ -228,7 +238,14 @@ def _noted(failures: list[str]) -> Iterator[None]:
 
 
 def _transport(config: ConcurrentConfig) -> str:
-    """Return the HTTP library below the client; only the asynchronous one has a choice."""
-    if config.client == "scripted":
-        return "none"
-    return config.transport if config.mode == "asyncio" else "httpx2"
+    """Return what the client stands on; only the openai client on an event loop has a choice."""
+    on_loop = config.mode in {"asyncio", "hybrid"}
+    match config.client:
+        case "openai":
+            return config.transport if on_loop else "httpx2"
+        case "lean":
+            return "protocol" if on_loop else "socket"
+        case "scripted":
+            return "none"
+        case _:
+            assert_never(config.client)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bench.clock import NS_PER_S
 from bench.errors import BenchError
 from bench.records import Glimpse
 from bench.worker import Assignment
@@ -30,16 +31,26 @@ class Ledger:
         observers: Told of both.
         clock: Stamps when a slot asked.
         stop: Once it drains no task is handed out; cancelled here on an error.
+        arrivals: Open loop: the time of each task, in seconds after `begin`; None where a task's time is that of the
+            asking.
     """
 
     def __init__(
-        self, tasks: Iterator[Task], journal: Journal, observers: Sequence[Observer], clock: Clock, stop: StopSignal
+        self,
+        tasks: Iterator[Task],
+        journal: Journal,
+        observers: Sequence[Observer],
+        clock: Clock,
+        stop: StopSignal,
+        arrivals: Iterator[float] | None = None,
     ) -> None:
         self._tasks = tasks
         self._journal = journal
         self._observers = observers
         self._clock = clock
         self._stop = stop
+        self._arrivals = arrivals
+        self._zero_ns = clock.now_ns()
         self._lock = threading.Lock()
         self._decoder = msgspec.json.Decoder(Glimpse)
         self.error: BenchError | None = None
@@ -49,8 +60,15 @@ class Ledger:
         """Show how far the journal got."""
         return f"<Ledger {self._journal!r} error={self.error!r}>"
 
+    def begin(self) -> None:
+        """Start the schedule of an open loop: its zero is now."""
+        self._zero_ns = self._clock.now_ns()
+
     def draw(self) -> Assignment | None:
-        """Return the next task, or None when there is none or the run is draining."""
+        """Return the next task, or None when there is none or the run is draining.
+
+        In an open loop it is the one that arrives next, whether its time has come or not.
+        """
         scheduled_ns = self._clock.now_ns()
         with self._lock:
             # After an error the stop is on its way, in a thread of its own.
@@ -61,6 +79,8 @@ class Ledger:
                 if task is None:
                     return None
                 self._journal.drew(task)
+                if self._arrivals is not None:
+                    scheduled_ns = self._zero_ns + int(next(self._arrivals) * NS_PER_S)
             except BenchError as error:
                 self._fail(error)
                 return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def first_manifest(
-    run_id: str, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, command: str, now: datetime
+    run_id: str, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, command: str, segment: Segment
 ) -> RunManifest:
     """Describe a run before it begins.
 
@@ -31,7 +31,7 @@ def first_manifest(
         workload: The tasks.
         endpoint: Where they go; its key is left out.
         command: The command line that reproduces it.
-        now: The present in UTC.
+        segment: Its start.
     """
     return RunManifest(
         run_id=run_id,
@@ -39,13 +39,24 @@ def first_manifest(
         mode=config.mode,
         concurrency=config.slots,
         tasks=workload.count,
+        load_model=config.load_model,
         config=_settings(config),
         command=command,
         endpoint={"provider": endpoint.provider, "model": endpoint.model, "base_url": endpoint.base_url},
         workload={"kind": workload.kind, "tasks": workload.count, "fingerprint": workload.fingerprint},
         environment=describe_environment(),
-        segments=(Segment(started_at=utc_label(now), host=platform.node(), pid=os.getpid()),),
+        segments=(segment,),
     )
+
+
+def first_segment(now: datetime, origin_ns: int) -> Segment:
+    """Describe a start by this process.
+
+    Args:
+        now: The present in UTC.
+        origin_ns: The same instant on `perf_counter_ns`: the zero of the run's clock.
+    """
+    return Segment(started_at=utc_label(now), host=platform.node(), pid=os.getpid(), origin_ns=origin_ns)
 
 
 def _settings(config: ConcurrentConfig) -> JsonObject:

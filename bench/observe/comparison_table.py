@@ -81,7 +81,7 @@ def _speed_up(summary: Summary, base: Summary) -> float | None:
 
 
 def _comparable(summary: Summary, base: Summary) -> bool:
-    finished = not any(run.tasks.cancelled or run.tasks.not_started for run in (summary, base))
+    finished = not any(run.tasks.cancelled or run.tasks.not_started or run.tasks.dropped for run in (summary, base))
     return finished and _work(summary) == _work(base)
 
 

@@ -46,6 +46,8 @@ def print_summary(summary: Summary, *, stream: TextIO | None = None) -> None:
 
 
 def _shape(summary: Summary) -> str:
+    if summary.load_model == "open":
+        return f"{summary.mode}, open loop, at most {summary.concurrency} requests at once"
     if summary.concurrency == 1:
         return f"{summary.mode}, one request at a time"
     return f"{summary.mode}, {summary.concurrency} requests at once"
@@ -56,10 +58,15 @@ def _facts(summary: Summary) -> dict[str, list[str]]:
     tasks, rate, flight = summary.tasks, summary.success_rate, summary.in_flight
     interval = [f"95 % interval {percent(rate.low)} to {percent(rate.high)}"] if rate.n else []
     ends = {"ok": tasks.ok, "failed": tasks.failed, "cancelled": tasks.cancelled, "not started": tasks.not_started}
+    load = {}
+    if summary.load_model == "open":
+        ends["dropped"] = tasks.dropped
+        load = {"load": [f"{number(summary.offered_per_s)}/s offered", f"{number(summary.achieved_per_s)}/s sent"]}
     return {
         "endpoint": _endpoint(summary),
         "tasks": [f"{tasks.total:,} in all", *(f"{count:,} {end}" for end, count in ends.items())],
         "success": [percent(rate.value), *interval],
+        **load,
         "wall time": [seconds(summary.wall_s), "first request to last answer"],
         "throughput": [
             f"{number(summary.throughput_tasks_per_s)} tasks/s",
@@ -141,7 +148,8 @@ def _errors(summary: Summary, width: int) -> list[Text]:
     for error in summary.errors:
         status = "" if error.http_status is None else f" (HTTP {error.http_status})"
         met = "1 request met it" if error.attempts == 1 else f"{error.attempts:,} requests met it"
-        failed = "1 task failed" if error.tasks == 1 else f"{error.tasks:,} tasks failed"
+        how = "not sent" if error.type == "dropped" else "failed"
+        failed = f"1 task {how}" if error.tasks == 1 else f"{error.tasks:,} tasks {how}"
         lines.append(Text(f"{error.type}{status}: {met}, {failed}", style="red" if error.tasks else ""))
         lines.append(Text(f"first: {printable(error.message, 2 * width)}"))
     return lines

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
 from array import array
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -114,4 +114,5 @@ def in_flight(starts: Iterable[float], ends: Iterable[float]) -> InFlight:
 
 def gaps(instants: Sequence[int]) -> list[float]:
     """Return the gaps in seconds between consecutive instants in nanoseconds, ascending."""
-    return sorted((later - earlier) / 1e9 for earlier, later in pairwise(instants))
+    # Subtracted and sorted without a step of Python for each: an answer may have thousands.
+    return [gap_ns / 1e9 for gap_ns in sorted(map(operator.sub, instants[1:], instants))]

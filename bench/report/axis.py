@@ -31,6 +31,9 @@ _TICKS_AT_MOST: Final = 9
 #: Values whose largest is this many times their smallest are shown on a logarithmic axis.
 _LOG_FROM: Final = 50
 
+#: The same for a vertical axis, where throughput that grows with N is a straight line on a logarithmic one.
+_TALL_LOG_FROM: Final = 8
+
 #: Up to this many decades, 2 and 5 are labelled as well.
 _FINE_DECADES: Final = 2.2
 
@@ -100,6 +103,22 @@ def vertical(axes: Axes, high: float, label: str, width_px: float, ticks: Sequen
     axes.yaxis.set_label_coords(-(SCALE_PX - 9) / width_px, 0.5)
     axes.tick_params(axis="y", length=0, pad=5)
     axes.grid(visible=True, axis="y")
+
+
+def tall(axes: Axes, values: Sequence[float], label: str, width_px: float) -> None:
+    """Set up an axis along the left for values of at least 0: from 0, or logarithmic where they differ by far."""
+    positive = [value for value in values if value > 0]
+    low, high = min(positive, default=1.0), max(positive, default=1.0)
+    vertical(axes, high, label, width_px)
+    if high / low < _TALL_LOG_FROM:
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(low / 1.3, high * 1.3)
+    fine = math.log10(high / low) <= _FINE_DECADES
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if fine else (1,), numticks=12))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(_brief))
+    axes.set_ylabel(f"{label}, logarithmic", va="center")
 
 
 def _brief(value: float, _place: object = None) -> str:

@@ -12,9 +12,10 @@ from bench.report.charts import charts
 from bench.report.fonts import ChartFonts
 from bench.report.load import load
 from bench.report.page import Content, page
-from bench.report.provenance import Link, address, environment, settings, sources
+from bench.report.provenance import address, environment, settings, sources
 from bench.report.render import Classes, render
 from bench.report.series import arrange
+from bench.report.table import Link
 from bench.report.tables import tables
 from bench.report.words import facts, glance, heading, lead, notes
 
@@ -47,7 +48,7 @@ def build_report(runs: Sequence[Path], out_dir: Path) -> Path:
     classes = Classes()
     above = tuple(fonts.drawable(note) for note in notes(shown))
     drawn = [render(chart, families=fonts.families, notes=above, classes=classes) for chart in charts(shown, fonts)]
-    pictures = _write_charts([(one.chart.name, one.png) for one in drawn if one.png], out_dir)
+    pictures = write_charts([(one.chart.name, one.png) for one in drawn if one.png], out_dir, NAMES)
     content = Content(
         heading=heading(shown),
         lead=lead(shown),
@@ -64,12 +65,22 @@ def build_report(runs: Sequence[Path], out_dir: Path) -> Path:
     return path
 
 
-def _write_charts(pictures: Sequence[tuple[str, bytes]], out_dir: Path) -> tuple[Link, ...]:
-    """Write the charts' files and take away those of an earlier report that this one has not."""
+def write_charts(pictures: Sequence[tuple[str, bytes]], out_dir: Path, names: frozenset[str]) -> tuple[Link, ...]:
+    """Write the charts' files and take away those of an earlier report that this one has not.
+
+    Args:
+        pictures: Name and content of each.
+        out_dir: The report's directory.
+        names: All charts that a report of this kind may have.
+
+    Raises:
+        ConfigError: The directory cannot be made.
+        JournalError: A file cannot be written.
+    """
     directory = out_dir / CHARTS
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name in NAMES - {name for name, _ in pictures}:
+        for name in names - {name for name, _ in pictures}:
             (directory / f"{name}.png").unlink(missing_ok=True)
     except OSError as error:
         msg = f"cannot write the report to {out_dir}: {error.strerror}"

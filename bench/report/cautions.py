@@ -147,7 +147,7 @@ def _unfinished(item: ShownRun) -> str | None:
     manifest, tasks = item.run.manifest, item.run.summary.tasks
     if manifest.status == "completed" and not tasks.not_started:
         return None
-    recorded = count(tasks.ok + tasks.failed + tasks.cancelled)
+    recorded = count(tasks.ok + tasks.failed + tasks.cancelled + tasks.dropped)
     said = f"{manifest.status}, {recorded} of {of_things(tasks.total, 'task')} recorded"
     return said if manifest.error is None else f"{said}: {visible(manifest.error, at_most=300)}"
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bench.report.sheet import Paper
+    from bench.report.table import Link
 
 #: The names of all charts that a report may have.
 NAMES: Final = frozenset({"throughput", "latency", "ttft", "success", "in_flight", "start_up", "topics"})
@@ -31,12 +32,14 @@ class Chart:
         title: What it shows.
         caption: How to read it, in a sentence or two.
         draw: Draws it on a paper; None where there is nothing to show, and then `caption` says why.
+        raw: The files that its figures come from, where they are few.
     """
 
     name: str
     title: str
     caption: str
     draw: Callable[[Paper], Figure] | None
+    raw: tuple[Link, ...] = ()
 
 
 def left_out(total: int, at_most: int, thing: str) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PLOT_PX: Final = 230.0
 _NARROW_PLOT_PX: Final = 190.0
 _AXIS_PX: Final = 46.0
-_TITLE_PX: Final = 24.0
+TITLE_PX: Final = 24.0
 _GAP_PX: Final = 26.0
 
 #: A curve has at most this many corners: more are finer than a pixel.
@@ -56,7 +56,7 @@ def draw_against_n(paper: Paper, panels: Sequence[tuple[str, Sequence[Points]]])
         panels: Name and unit of the vertical axis, and the series.
     """
     marks = list(dict.fromkeys(series.mark for _, lines in panels for series in lines))
-    grid = _Grid(paper, len(panels), columns=len(panels))
+    grid = Grid(paper, len(panels), columns=len(panels))
     sheet = Sheet(paper, grid.body_px, marks)
     for number, (label, lines) in enumerate(panels):
         left_px, top_px = grid.corner(number)
@@ -100,7 +100,7 @@ def draw_shares(paper: Paper, panels: Sequence[tuple[str, Sequence[Curve]]], wha
     """
     marks = list(dict.fromkeys(curve.mark for _, curves in panels for curve in curves))
     columns = 1 if len(panels) == 1 else 2 if len(panels) in {2, 4} else 3
-    grid = _Grid(paper, len(panels), columns=columns, titled=any(title for title, _ in panels))
+    grid = Grid(paper, len(panels), columns=columns, titled=any(title for title, _ in panels))
     sheet = Sheet(paper, grid.body_px, marks)
     ends = [
         float(end) for _, curves in panels for curve in curves for end in (curve.values_s.min(), curve.values_s.max())
@@ -109,7 +109,7 @@ def draw_shares(paper: Paper, panels: Sequence[tuple[str, Sequence[Curve]]], wha
     for number, (title, curves) in enumerate(panels):
         left_px, top_px = grid.corner(number)
         if title:
-            sheet.text(left_px, top_px - _TITLE_PX / 2, paper.ruler.shorten(title, grid.plot_width_px))
+            sheet.text(left_px, top_px - TITLE_PX / 2, paper.ruler.shorten(title, grid.plot_width_px))
         axes = sheet.axes(left_px, top_px, grid.plot_width_px, grid.plot_px)
         spread(axes, [end * per_s for end in ends], f"{what} ({unit})", grid.plot_width_px)
         axes.grid(visible=True, axis="x")
@@ -135,13 +135,13 @@ def _draw_curve(axes: Axes, curve: Curve, per_s: float) -> None:
     axes.plot(ordered[marked], [(place + 1) / n for place in marked], **points)  # type: ignore[arg-type]
 
 
-class _Grid:
+class Grid:
     """Where the plots of several panels stand; on narrow paper below each other."""
 
     def __init__(self, paper: Paper, panels: int, *, columns: int, titled: bool = False) -> None:
         self._columns = 1 if paper.narrow else columns
         self._rows = math.ceil(panels / self._columns)
-        self._title_px = _TITLE_PX if titled else 8.0
+        self._title_px = TITLE_PX if titled else 8.0
         self.plot_px = _NARROW_PLOT_PX if paper.narrow or self._rows > 1 else _PLOT_PX
         self._cell_px = (paper.width_px - _GAP_PX * (self._columns - 1)) / self._columns
         self.plot_width_px = self._cell_px - SCALE_PX - 10

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TOPICS_AT_MOST: Final = 10
 
 #: Lanes of more runs than this can no longer be followed from topic to topic.
-_RUNS_BY_TOPIC: Final = 4
+_RUNS_BY_TOPIC: Final = 5
 
 
 def latency(shown: Sequence[ShownRun]) -> Chart:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -17,16 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.report.cautions import Caution
-    from bench.report.provenance import Link, Source
+    from bench.report.provenance import Source
     from bench.report.render import Classes, Drawn
-    from bench.report.table import Table
+    from bench.report.table import Link, Table
 
 _ASSETS: Final = Path(__file__).with_name("assets")
 
 
+class Page(Protocol):
+    """What every page has."""
+
+    @property
+    def heading(self) -> str:
+        """The title."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """All that the page says; text in it is plain and is escaped where it is put into the page.
+    """All that the page of runs says; text in it is plain and is escaped where it is put into the page.
 
     Attributes:
         heading: The title.
@@ -51,12 +59,14 @@ class Content:
     pictures: Sequence[Link]
 
 
-def page(content: Content, classes: Classes) -> str:
+def page(content: Page, classes: Classes, *, template: str = "body.html.j2", kind: str = "run report") -> str:
     """Return the page as HTML.
 
     Args:
         content: What it says.
         classes: The styles of its charts.
+        template: The file of its body.
+        kind: What it is, for the window's title.
     """
     templates = Environment(
         loader=FileSystemLoader(_ASSETS),
@@ -65,10 +75,10 @@ def page(content: Content, classes: Classes) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    body = templates.get_template("body.html.j2").render(content=content)
+    body = templates.get_template(template).render(content=content)
     css = _css(classes, set(body) | set(content.heading))
     return templates.get_template("page.html.j2").render(
-        title=content.heading,
+        title=f"{content.heading}: {kind}",
         css=css,
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
         body=body,

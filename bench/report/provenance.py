@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from bench.report.table import Cell, Table, cells, texts
+from bench.report.table import Cell, Link, Table, cells, texts
 from bench.report.visible import visible
 
 if TYPE_CHECKING:
@@ -27,14 +27,6 @@ _NAMES_AT_MOST: Final = 3
 
 #: The files of a run that a reader may want, in the order in which they come to be.
 _FILES: Final = ("run.json", "workload.jsonl", "tasks.jsonl", "summary.json", "run.log")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """A file, as the page refers to it."""
-
-    text: str
-    address: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +80,12 @@ def environment(shown: Sequence[ShownRun]) -> Table:
 
 
 def _compared(name: str, title: str, shown: Sequence[ShownRun], found: Sequence[Mapping[str, object]]) -> Table:
-    flat = [dict(_flat(values)) for values in found]
-    keys = dict.fromkeys(key for values in flat for key in values)
+    listed = [dict(flat(values)) for values in found]
+    keys = dict.fromkeys(key for values in listed for key in values)
     rows = []
     for key in keys:
         by_value: dict[str, list[str]] = {}
-        for item, values in zip(shown, flat, strict=True):
+        for item, values in zip(shown, listed, strict=True):
             by_value.setdefault(values.get(key, "not set"), []).append(item.name)
         if len(by_value) == 1:
             said = next(iter(by_value))
@@ -108,10 +100,11 @@ def _some(names: Sequence[str]) -> str:
     return "; ".join(names) if len(names) <= _NAMES_AT_MOST else f"{names[0]}; and {len(names) - 1} more"
 
 
-def _flat(values: Mapping[str, object], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
+def flat(values: Mapping[str, object], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
+    """Yield name and value, safe to look at; names of nested ones are joined by dots, and what is None left out."""
     for key, value in values.items():
         if isinstance(value, dict) and depth < _DEPTH_AT_MOST:
-            yield from _flat(value, f"{prefix}{key}.", depth + 1)
+            yield from flat(value, f"{prefix}{key}.", depth + 1)
         elif value is not None:
             said = ", ".join(str(part) for part in value[:100]) if isinstance(value, list) else str(value)
             yield f"{prefix}{key}", visible(said, at_most=_VALUE_AT_MOST)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.report.axis import horizontal
 from bench.report.sheet import Sheet
-from bench.report.theme import light
+from bench.report.theme import STRIPED, hatching, light
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,8 @@ class Row:
         text: The figure in words.
         low: Lower end of the value's interval, which makes the row a point instead of a bar; with `high`.
         more: A second, paler bar after the first.
+        hatched: It does not count, which its text says as well.
+        parts: The bar in parts, each a role of the theme and a length; `value` is their sum.
     """
 
     label: str
@@ -49,6 +51,8 @@ class Row:
     low: float | None = None
     high: float | None = None
     more: float = 0.0
+    hatched: bool = False
+    parts: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +124,7 @@ def _draw_row(axes: Axes, row: Row, middle_px: float) -> None:
     if row.value is None:
         return
     if row.low is None or row.high is None:
-        axes.barh(middle_px, row.value, height=_BAR_PX, color=colour, linewidth=0)
+        _draw_bar(axes, row, middle_px)
         if row.more:
             axes.barh(middle_px, row.more, left=row.value, height=_BAR_PX, color=colour, alpha=0.35, linewidth=0)
         return
@@ -130,4 +134,22 @@ def _draw_row(axes: Axes, row: Row, middle_px: float) -> None:
     for end in (row.low, row.high):
         axes.plot([end, end], [middle_px - 5, middle_px + 5], color=colour, linewidth=1.5, clip_on=False)
     point = {**row.mark.line(), "linestyle": "none", "markersize": 8}
+    if row.hatched:
+        axes.scatter([row.value], [middle_px], **STRIPED, clip_on=False, **hatching(row.mark.role))  # type: ignore[arg-type]
+        point |= {"markersize": 6, "markerfacecolor": light("paper")}
     axes.plot([row.value], [middle_px], clip_on=False, **point)  # type: ignore[arg-type]
+
+
+def _draw_bar(axes: Axes, row: Row, middle_px: float) -> None:
+    """Draw a bar, in parts where it has some: each ends in a line of paper, so that two of one lightness stay two."""
+    look = {"height": _BAR_PX, "linewidth": 0}
+    begin = 0.0
+    for role, length in row.parts:
+        axes.barh(middle_px, length, left=begin, color=light(role), **look)  # type: ignore[arg-type]
+        begin += length
+        axes.plot([begin, begin], [middle_px - _BAR_PX / 2, middle_px + _BAR_PX / 2], color=light("paper"), linewidth=1)
+    if row.hatched:
+        over = hatching("paper") if row.parts else hatching(row.mark.role)
+        axes.barh(middle_px, row.value or 0.0, **{**look, **over})  # type: ignore[arg-type]
+    elif not row.parts:
+        axes.barh(middle_px, row.value or 0.0, color=light(row.mark.role), **look)  # type: ignore[arg-type]

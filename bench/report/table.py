@@ -6,11 +6,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
+class Link:
+    """A file, as the page refers to it."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One field: its text, and a remark in small print."""
+    """One field: its text, a remark in small print, and the files that it comes from."""
 
     text: str
     note: str = ""
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ def _runs(shown: Sequence[ShownRun]) -> Table:
 def _run(item: ShownRun) -> tuple[Cell, ...]:
     summary = item.run.summary
     tasks = summary.tasks
-    undone = tasks.cancelled + tasks.not_started
+    undone = tasks.cancelled + tasks.dropped + tasks.not_started
     status = item.run.manifest.status
     return (
         Cell(text=item.name, note="" if status == "completed" else status),

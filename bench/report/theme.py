@@ -23,6 +23,16 @@ ROLES: Final[dict[str, tuple[str, str]]] = {
     "serial": ("#0a0a0a", "#f5f5f5"),
     "hybrid": ("#cc79a7", "#cc79a7"),
     "distributed": ("#8a6d00", "#f0e442"),
+    # Parts of a bar, in the order in which they stand beside each other: neighbours differ in lightness, too.
+    "phase1": ("#3b2b8f", "#a79ff2"),
+    "phase2": ("#cc6677", "#b8505f"),
+    "phase3": ("#0f5c2e", "#7fd89a"),
+    "phase4": ("#3c93bd", "#2f83ad"),
+    "phase5": ("#7a1f4d", "#f0a3c4"),
+    "phase6": ("#2e9686", "#23897a"),
+    "phase7": ("#5e4700", "#e6cf6a"),
+    "phase8": ("#d4611f", "#c65a1c"),
+    "phase9": ("#47505a", "#c3cad2"),
 }
 
 #: Where lines of one mode are told apart (several N, several clients), or a mode has no colour of its own.
@@ -74,6 +84,15 @@ def css_value(colour: str) -> str:
     return f"var(--{role})" if role else colour
 
 
+#: The square behind a point that does not count: about as high as a row's bar.
+STRIPED: Final[dict[str, object]] = {"s": 15.0**2, "marker": "s", "linewidths": 0.8}
+
+
+def hatching(role: str) -> dict[str, object]:
+    """Return matplotlib's settings for an area that does not count: stripes in place of a full colour."""
+    return {"facecolor": "none", "edgecolor": light(role), "hatch": "//////"}
+
+
 @contextmanager
 def drawing(families: Sequence[str], salt: str) -> Iterator[None]:
     """Set matplotlib up for one chart, and back afterwards; its settings are the whole process's.
@@ -106,6 +125,7 @@ def drawing(families: Sequence[str], salt: str) -> Iterator[None]:
             "grid.color": light("grid"),
             "grid.linewidth": 1.0,
             "figure.facecolor": light("paper"),
+            "hatch.linewidth": 1.2,
             "lines.linewidth": 1.8,
             "svg.fonttype": "none",
             "svg.hashsalt": salt,

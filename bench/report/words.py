@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.summary import Summary
 
 #: Runs named one by one in the first sentence; of more, the range is given.
-_NAMED_AT_MOST: Final = 4
+_NAMED_AT_MOST: Final = 5
 
 #: Names of models and kinds come from outside.
 _LABEL_AT_MOST: Final = 80
@@ -146,11 +146,11 @@ def _workload(manifest: RunManifest) -> str:
 
 
 def _first_to_last(labels: Sequence[str]) -> str:
-    ordered = [_utc(visible(label, at_most=_LABEL_AT_MOST)) for label in sorted(set(labels))]
+    ordered = [utc(visible(label, at_most=_LABEL_AT_MOST)) for label in sorted(set(labels))]
     return " to ".join(dict.fromkeys(ordered[:1] + ordered[-1:]))
 
 
-def _utc(label: str) -> str:
+def utc(label: str) -> str:
     """Return `2026-11-22T03:05:06.123Z` as `2026-11-22 03:05:06 UTC`, and anything else as it is."""
     try:
         return f"{datetime.fromisoformat(label).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -9,7 +9,17 @@ from typing import Final
 from bench.simulator.chat import ChatRequest
 from bench.simulator.draws import Draws, Fate
 from bench.simulator.exchange import Exchange
-from bench.simulator.scripts import DIGEST_HOLE, DIGEST_PART, END, LAST_CHUNK, Piece, Script, stream_head, usage_chunk
+from bench.simulator.scripts import (
+    DIGEST_HOLE,
+    DIGEST_PART,
+    END,
+    LAST_CHUNK,
+    Piece,
+    Script,
+    stamped,
+    stream_head,
+    usage_chunk,
+)
 from bench.simulator.stats import Lateness, Outcome
 
 #: Fates that end a stream before its last token.
@@ -53,7 +63,7 @@ def send_at_once(exchange: Exchange, chat: ChatRequest, script: Script, *, whole
     data = stamp.join(piece)
     now_ns = exchange.first_sent_ns = time.perf_counter_ns()
     lateness.add(now_ns - exchange.received_ns)
-    exchange.wire.send(data)
+    exchange.wire.send(stamped(data, now_ns) if script.stamped else data)
     exchange.wire.complete("ok")
 
 
@@ -98,7 +108,8 @@ class StreamAnswer:
         while outcome is None and self._due_ns <= now_ns:
             outcome = self._step(parts, now_ns)
         if parts:
-            self._exchange.wire.send(b"".join(parts))
+            data = b"".join(parts)
+            self._exchange.wire.send(stamped(data, time.perf_counter_ns()) if self._script.stamped else data)
         if outcome is None:
             return self._due_ns
         self._exchange.end(outcome)

@@ -37,7 +37,7 @@ class Completions:
         self._timeline = timeline
         self._is_instant = settings.is_instant
         self._draws = Draws(settings)
-        self._scripts = Scripts(seed=settings.seed, tokens=settings.tokens)
+        self._scripts = Scripts(seed=settings.seed, tokens=settings.tokens, stamps=settings.stamps)
         rate = settings.requests_per_minute
         self._bucket = None if rate is None else TokenBucket(rate, now_ns=time.perf_counter_ns())
 

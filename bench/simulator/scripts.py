@@ -20,6 +20,10 @@ _IDENTITY_HOLE: Final = b"\x00"
 DIGEST_HOLE: Final = b"\x01" * 16
 #: Where the digest is in a piece that begins with the first token: after the identities of the role and of the token.
 DIGEST_PART: Final = 2
+#: Stands for the time of writing in the content of each token, where that is asked for. As long as the time's text.
+TIME_HOLE: Final = b"\x02" * 19
+#: A format for that text: `perf_counter_ns` has 19 digits for the first three hundred years after a boot.
+_TIME: Final = b"%019d"
 #: Scripts kept. A run uses one model, two languages and a length or two, and 16 texts of each.
 _KEPT_SCRIPTS: Final = 128
 #: Longest answer whose chunks are also kept as one piece, to be sent at once.
@@ -68,6 +72,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         tokens: One piece for each token; the first also holds the chunk that names the role.
         finish: The chunk with the finish reason.
         whole: All tokens and the finish as one piece; None for a long answer.
+        stamped: Whether the tokens hold TIME_HOLE, to be filled in when they are written.
         malformed: A chunk that is not JSON.
         usage: The event that carries the usage, unframed; a format for three numbers.
         body: The same answer as one JSON document, up to its usage.
@@ -76,6 +81,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[Piece, ...]
     finish: Piece
     whole: Piece | None
+    stamped: bool
     malformed: Piece
     usage: Piece
     body: Piece
@@ -84,9 +90,10 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 class Scripts:
     """Scripts for requests, made when first asked for; only so many are kept."""
 
-    def __init__(self, *, seed: int, tokens: int) -> None:
+    def __init__(self, *, seed: int, tokens: int, stamps: bool = False) -> None:
         self._seed = seed
         self._tokens = tokens
+        self._stamps = stamps
         self._made: dict[tuple[str, bool, str, int | None], Script] = {}
 
     def script(self, chat: ChatRequest) -> Script:
@@ -100,22 +107,31 @@ class Scripts:
             count = self._tokens if chat.max_tokens is None else min(self._tokens, chat.max_tokens)
             texts = words(self._seed, variant, count - 1, chinese=chat.chinese)
             reason = "length" if count < self._tokens else "stop"
-            script = self._made[key] = _script(chat.model, texts, reason)
+            script = self._made[key] = _script(chat.model, texts, reason, stamps=self._stamps)
         return script
 
 
-def _script(model: str, texts: Sequence[str], reason: str) -> Script:
+def stamped(data: bytes, now_ns: int) -> bytes:
+    """Return what is about to be written with the present put into each of its tokens."""
+    return data.replace(TIME_HOLE, _TIME % now_ns)
+
+
+def _script(model: str, texts: Sequence[str], reason: str, *, stamps: bool) -> Script:
     name = msgspec.json.encode(model)
     quoted_reason = msgspec.json.encode(reason)
-    events = {text: _split(_event(name, b'{"content":%b}' % msgspec.json.encode(text))) for text in set(texts)}
+    time = TIME_HOLE + b" " if stamps else b""
+    events = {
+        text: _split(_event(name, b'{"content":"%b%b}' % (time, msgspec.json.encode(text)[1:]))) for text in set(texts)
+    }
     role = _event(name, b'{"role":"assistant","content":""}')
-    marker = _event(name, b'{"content":"[%b] "}' % DIGEST_HOLE)
+    marker = _event(name, b'{"content":"%b[%b] "}' % (time, DIGEST_HOLE))
     tokens = (_split(role + marker), *(events[text] for text in texts))
     finish = _split(_event(name, b"{}", quoted_reason))
     return Script(
         tokens=tokens,
         finish=finish,
         whole=_whole((*tokens, finish)) if len(tokens) <= _LONGEST_WHOLE else None,
+        stamped=stamps,
         malformed=_split(_framed(b'{"id":"chatcmpl-%b,"choices":[{"index":0,"delta":{"content":' % _IDENTITY_HOLE)),
         usage=_split(_USAGE_EVENT.replace(b"MODEL", name.replace(b"%", b"%%"))),
         body=_split(_body(name, texts, quoted_reason)),

@@ -11,8 +11,9 @@ from bench.simulator.replies import Reply, document, nowhere, wrong_method
 from bench.simulator.request_log import RequestLog
 from bench.simulator.settings import SimulatorSettings
 from bench.simulator.stats import Outcome, Stats
-from bench.simulator.timeline import Timeline
+from bench.simulator.timeline import Freeze, Timeline
 
+_NS_PER_S: Final = 1_000_000_000
 _CHAT: Final = b"/v1/chat/completions"
 _MODELS: Final = b"/v1/models"
 _HEALTH: Final = b"/health"
@@ -59,6 +60,7 @@ class Service:
         self.stats = Stats(settings, now_ns=time.perf_counter_ns(), cpu_s=time.process_time())
         self._settings = settings
         self._log = log
+        self._timeline = timeline
         self._completions = Completions(settings, stats=self.stats, timeline=timeline)
         self._seq = 0
 
@@ -89,6 +91,8 @@ class Service:
     def _chat(self, line: Line, received: Received, at_ns: int) -> None:
         seq = self._seq
         self._seq = seq + 1
+        if seq == 0 and self._settings.freeze_s > 0:
+            self._timeline.add(at_ns + round(self._settings.freeze_at_s * _NS_PER_S), Freeze(self._settings.freeze_s))
         self.stats.requests += 1
         exchange = Exchange(
             wire=line, seq=seq, connection=line.number, keep_alive=received.keep_alive, received_ns=at_ns

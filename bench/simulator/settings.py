@@ -23,6 +23,8 @@ _RANGES: Final[tuple[tuple[str, type[int | float], float, float], ...]] = (
     ("jitter", float, 0, 1),
     ("seed", int, 0, MAX_SEED),
     ("retry_after_s", float, 0, MAX_WAIT_S),
+    ("freeze_at_s", float, 0, MAX_WAIT_S),
+    ("freeze_s", float, 0, MAX_WAIT_S),
     ("requests_per_minute", float, 1e-3, 1e9),
     ("max_in_flight", int, 1, 1_000_000),
     ("reject_rate", float, 0, 1),
@@ -34,6 +36,7 @@ _RANGES: Final[tuple[tuple[str, type[int | float], float, float], ...]] = (
 )
 #: Numbers that may be left out: there is no such limit then.
 _OPTIONAL: Final = frozenset({"requests_per_minute", "max_in_flight"})
+_SWITCHES: Final = frozenset({"public", "stamps"})
 _SHARES: Final = tuple(name for name, *_ in _RANGES if name.endswith("_rate"))
 
 
@@ -67,6 +70,10 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         requests_per_minute: Token bucket holding one second's worth, at least 1.
         max_in_flight: Requests answered at once; one more is answered 429.
         request_log: File that gets one JSON line per finished request.
+        freeze_at_s: When, after its first request, it stops serving for `freeze_s`.
+        freeze_s: How long it then does nothing at all, once; 0 is never.
+        stamps: Begin the content of each streamed token with the time at which it is written: CLOCK_MONOTONIC in
+            nanoseconds, 19 digits and a blank.
 
     Raises:
         SettingsError: A value is of the wrong kind or out of its range.
@@ -91,6 +98,9 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     requests_per_minute: float | None = None
     max_in_flight: int | None = None
     request_log: str | None = None
+    freeze_at_s: float = 0.0
+    freeze_s: float = 0.0
+    stamps: bool = False
 
     def __post_init__(self) -> None:
         for name, kind, low, high in _RANGES:
@@ -174,9 +184,9 @@ def _field_of(key: str, fields: tuple[str, ...]) -> str:
 
 def _read(name: str, text: str) -> str | float | bool:
     """Read one value as its field wants it; a text that fits no number stays text."""
-    if name == "public":
+    if name in _SWITCHES:
         if text.lower() not in {"true", "false"}:
-            raise SettingsError(f"public is {text!r}; true or false is possible")
+            raise SettingsError(f"{name} is {text!r}; true or false is possible")
         return text.lower() == "true"
     kinds = [kind for field, kind, *_ in _RANGES if field == name]
     if not kinds:

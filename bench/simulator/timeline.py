@@ -20,6 +20,18 @@ class Timed(Protocol):
         """Do all that is due at `now_ns` and return when the next thing is due; None when nothing is left."""
 
 
+class Freeze:
+    """Stops the whole server for a while: nothing is accepted, read or sent, as when its machine stands still."""
+
+    def __init__(self, duration_s: float) -> None:
+        self._duration_s = duration_s
+
+    def advance(self, now_ns: int) -> None:
+        """Block the event loop's thread."""
+        del now_ns
+        time.sleep(self._duration_s)
+
+
 class Timeline:
     """Calls what is due, in the order of the due times. All times are `perf_counter_ns`; one event loop uses it."""
 

@@ -6,17 +6,18 @@ import msgspec
 
 from bench.errors import ErrorType
 from bench.policy.statistics import Distribution, InFlight, Proportion
-from bench.records import Mode
+from bench.records import LoadModel, Mode
 
 
 class TaskCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How the tasks of the workload ended."""
+    """How the tasks of the workload ended; `dropped` ones found no free slot in time and are not among `cancelled`."""
 
     total: int
     ok: int
     failed: int
     cancelled: int
     not_started: int
+    dropped: int = 0
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +73,7 @@ class HarnessFigures(msgspec.Struct, frozen=True, kw_only=True):
         cpu_us_per_task: CPU time after the start-up, divided by the tasks that have a record.
         peak_pss_bytes: Most memory at once.
         wakeup_lag_p99_s: How late a sleeping thread of the parent woke.
+        server_cpu_s: CPU time of the server that the run started for itself.
     """
 
     startup_s: float | None
@@ -80,12 +82,14 @@ class HarnessFigures(msgspec.Struct, frozen=True, kw_only=True):
     cpu_us_per_task: float | None
     peak_pss_bytes: int | None
     wakeup_lag_p99_s: float | None
+    server_cpu_s: float | None = None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """`summary.json`. Distributions are of successes; those of failures are apart. Times in seconds.
 
     Attributes:
+        load_model: `open` or `closed`; the rates of arrivals and of first sends are those of an open loop.
         wall_s: From the first send to the last end.
         throughput_tasks_per_s: Successes per second of `wall_s`.
         throughput_tokens_per_s: Completion tokens of successes per second of `wall_s`.
@@ -100,7 +104,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     mode: Mode
     concurrency: int
-    load_model: str
+    load_model: LoadModel
+    offered_per_s: float | None = None
+    achieved_per_s: float | None = None
     client: str | None
     transport: str | None
     provider: str | None

@@ -33,4 +33,5 @@ def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures
         cpu_us_per_task=((cpu_s or 0.0) - (startup_cpu_s or 0.0)) * 1e6 / tasks if known else None,
         peak_pss_bytes=None if peak is None else int(peak),
         wakeup_lag_p99_s=combined("wakeup_lag_p99_s", max),
+        server_cpu_s=combined("server_cpu_s", sum),
     )

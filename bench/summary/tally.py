@@ -21,6 +21,7 @@ from bench.summary.figures import (
     WorkerRow,
 )
 from bench.summary.harness import harness_figures
+from bench.summary.load import LoadTally
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +142,8 @@ class Tally:
     ok: int = 0
     failed: int = 0
     cancelled: int = 0
+    dropped: int = 0
+    load: LoadTally = field(default_factory=LoadTally)
     cut: int = 0
     times: dict[str, array[float]] = field(default_factory=lambda: {name: _doubles() for name in _TIMES})
     failed_latencies: array[float] = field(default_factory=_doubles)
@@ -160,10 +163,14 @@ class Tally:
         elif row.status == "failed":
             self.failed += 1
             self.failed_latencies.append(row.latency_s)
-        else:
-            self.cancelled += 1
+        dropped = row.error is not None and row.error.type == "dropped"
+        self.dropped += dropped
+        self.cancelled += row.status == "cancelled" and not dropped
+        sent_s = row.attempts[0].sent_s if row.attempts else None
+        self.load.add(scheduled_s=row.started_s - row.queue_s, sent_s=sent_s, dropped=dropped)
         self._add_attempts(row)
-        self._add_worker(row)
+        if not dropped:
+            self._add_worker(row)
 
     def _add_success(self, row: ResultRow) -> None:
         self.ok += 1
@@ -211,25 +218,18 @@ class Tally:
         labels: dict[str, Any] = {name: getattr(self.labels, name, None) for name in _LABELS}
         distributions: dict[str, Any] = {_TIMES[name]: distribution(column) for name, column in self.times.items()}
         wall_s = max(self.ended) - min(self.sent) if self.sent else None
-        done = self.ok + self.failed + self.cancelled
-        # Slot by slot: a process that replaced a lost one is no late start.
-        first_starts: dict[int, float] = {}
-        for (_, _, slot), worker in self.workers.items():
-            first_starts[slot] = min(worker.first_start_s, first_starts.get(slot, worker.first_start_s))
+        counts = self._counts(manifest.tasks)
+        is_open = manifest.load_model == "open"
         return Summary(
             schema_version=SCHEMA_VERSION,
             run_id=manifest.run_id,
             mode=manifest.mode,
             concurrency=manifest.concurrency,
             load_model=manifest.load_model,
+            offered_per_s=self.load.offered_per_s if is_open else None,
+            achieved_per_s=self.load.achieved_per_s if is_open else None,
             **labels,
-            tasks=TaskCounts(
-                total=manifest.tasks,
-                ok=self.ok,
-                failed=self.failed,
-                cancelled=self.cancelled,
-                not_started=max(0, manifest.tasks - done),
-            ),
+            tasks=counts,
             success_rate=wilson(self.ok, self.ok + self.failed),
             wall_s=wall_s,
             throughput_tasks_per_s=self.ok / wall_s if wall_s else None,
@@ -240,13 +240,24 @@ class Tally:
             retries=self.retries,
             cut_at_max_tokens=self.cut,
             in_flight=in_flight(self.sent, self.ended),
-            start_spread_s=max(first_starts.values()) - min(first_starts.values()) if first_starts else None,
+            start_spread_s=self._start_spread_s(),
             tokens=TokenCounts(**vars(self.tokens)),
             providers=self._provider_rows(),
             workers=self._worker_rows(),
             errors=self._error_rows(),
-            harness=harness_figures(manifest.segments, done),
+            harness=harness_figures(manifest.segments, counts.total - counts.not_started),
         )
+
+    def _counts(self, total: int) -> TaskCounts:
+        ends = {"ok": self.ok, "failed": self.failed, "cancelled": self.cancelled, "dropped": self.dropped}
+        return TaskCounts(total=total, not_started=max(0, total - sum(ends.values())), **ends)
+
+    def _start_spread_s(self) -> float | None:
+        # Slot by slot: a process that replaced a lost one is no late start.
+        first_starts: dict[int, float] = {}
+        for (_, _, slot), worker in self.workers.items():
+            first_starts[slot] = min(worker.first_start_s, first_starts.get(slot, worker.first_start_s))
+        return max(first_starts.values()) - min(first_starts.values()) if first_starts else None
 
     def _provider_rows(self) -> tuple[ProviderRow, ...]:
         return tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -43,6 +44,22 @@ class Sleep(msgspec.Struct, frozen=True, gc=False):
     until_ns: int
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far a task got: what outlives a bug that ends its flow.
+
+    Attributes:
+        assignment: The task; it has its start once it has begun.
+        attempts: Grows with each call.
+    """
+
+    assignment: Assignment
+    attempts: list[Attempt] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.attempts = list(self.assignment.prior)
+
+
 class TaskWorker:
     """Does tasks, one at a time per slot; a failure is a record, never an exception.
 
@@ -61,16 +78,17 @@ class TaskWorker:
         self._clock = clock
         self._stop = stop
         self._recorder = Recorder(spec)
+        self._dropped = CallError("dropped", f"no slot was free within {spec.max_wait_s or 0:g} s of its time")
         key = spec.endpoint.api_key
         self._scrub = Scrubber(() if key is None else (key.reveal(),))
 
     def run(self, assignment: Assignment, client: SyncClient, who: WorkerId) -> TaskResult:
         """Do a task in this thread."""
         with task_scope(assignment.task.task_id):
-            begun, attempts = self._begun(assignment), list(assignment.prior)
+            progress = _Progress(assignment)
             outcome: Reply | bool | None = None
             try:
-                flow = self._flow(begun, who, attempts)
+                flow = self._flow(progress, who)
                 while True:
                     try:
                         step = flow.send(outcome)
@@ -82,15 +100,15 @@ class TaskWorker:
                     else:
                         outcome = self._clock.sleep_until(step.until_ns, self._stop)
             except Exception as error:  # noqa: BLE001 - the task's edge: a bug costs its task, not the run
-                return self._broken(begun, who, attempts, error)
+                return self._broken(progress, who, error)
 
     async def arun(self, assignment: Assignment, client: AsyncClient, who: WorkerId) -> TaskResult:
         """Do a task on this event loop; a cancellation that the run's stop does not explain passes through."""
         with task_scope(assignment.task.task_id):
-            begun, attempts = self._begun(assignment), list(assignment.prior)
+            progress = _Progress(assignment)
             outcome: Reply | bool | None = None
             try:
-                flow = self._flow(begun, who, attempts)
+                flow = self._flow(progress, who)
                 while True:
                     try:
                         step = flow.send(outcome)
@@ -99,7 +117,7 @@ class TaskWorker:
                         return result
                     outcome = await self._carry_out(step, client)
             except Exception as error:  # noqa: BLE001 - the task's edge: a bug costs its task, not the run
-                return self._broken(begun, who, attempts, error)
+                return self._broken(progress, who, error)
 
     async def _carry_out(self, step: Call | Sleep, client: AsyncClient) -> Reply | bool:
         """Return the outcome of a step; cancelled with the run, say so and clear the cancellation."""
@@ -117,23 +135,28 @@ class TaskWorker:
                 return False
             return Reply(sent_ns=begun_ns, end_ns=self._clock.now_ns(), error=_STOPPED, cancelled=True)
 
-    def _begun(self, assignment: Assignment) -> Assignment:
-        """Return the assignment with its start: now, unless a worker that was lost had begun before."""
-        if assignment.started_ns is not None:
-            return assignment
-        return msgspec.structs.replace(assignment, started_ns=self._clock.now_ns())
+    def _flow(self, progress: _Progress, who: WorkerId) -> Generator[Call | Sleep, Any, TaskResult]:
+        """Yield the steps of a task and return its result; each step is sent its outcome (see `Call`, `Sleep`)."""
+        scheduled_ns, started_ns = progress.assignment.scheduled_ns, progress.assignment.started_ns
+        if started_ns is None:
+            started_ns = self._clock.now_ns()
+            if started_ns < scheduled_ns:
+                if not (yield Sleep(scheduled_ns)):
+                    return self._recorder.lost(progress.assignment, self._clock.now_ns(), _STOPPED, who)
+                started_ns = max(scheduled_ns, self._clock.now_ns())
+            elif self._is_too_late(started_ns - scheduled_ns):
+                return self._recorder.lost(progress.assignment, started_ns, self._dropped, who)
+            progress.assignment = msgspec.structs.replace(progress.assignment, started_ns=started_ns)
+        return (yield from self._attempts(progress, started_ns, who))
 
-    def _flow(
-        self, assignment: Assignment, who: WorkerId, attempts: list[Attempt]
+    def _is_too_late(self, wait_ns: int) -> bool:
+        return self._spec.max_wait_s is not None and wait_ns > self._spec.max_wait_s * NS_PER_S
+
+    def _attempts(
+        self, progress: _Progress, started_ns: int, who: WorkerId
     ) -> Generator[Call | Sleep, Any, TaskResult]:
-        """Yield the steps of a task and return its result; each step is sent its outcome (see `Call`, `Sleep`).
-
-        Args:
-            assignment: A task that has begun.
-            who: Who does it.
-            attempts: Grows with each call, and so outlives a bug that ends the flow.
-        """
-        started_ns = assignment.started_ns or self._clock.now_ns()
+        """Yield the steps of a task that has begun."""
+        assignment, attempts = progress.assignment, progress.attempts
         deadline_ns = started_ns + int(self._spec.timeout_s * NS_PER_S)
         request = self._request(assignment)
         wait_s = 0.0
@@ -189,11 +212,11 @@ class TaskWorker:
         )
         return "failed", error_info(reply.error, decision.reason if isinstance(decision, GiveUp) else ""), decision
 
-    def _broken(self, assignment: Assignment, who: WorkerId, attempts: list[Attempt], error: Exception) -> TaskResult:
+    def _broken(self, progress: _Progress, who: WorkerId, error: Exception) -> TaskResult:
         """Return the record of a task that met a bug of ours, after logging it."""
         _log.error("a bug in the worker", exc_info=error)
         # Whatever raised may have quoted the key, or text that cannot be encoded.
         text = self._scrub(f"a bug in the worker: {type(error).__name__}: {error}")
         cause = CallError("internal", text.encode("utf-8", "backslashreplace").decode())
-        left = msgspec.structs.replace(assignment, prior=tuple(attempts))
+        left = msgspec.structs.replace(progress.assignment, prior=tuple(progress.attempts))
         return self._recorder.lost(left, self._clock.now_ns(), cause, who)

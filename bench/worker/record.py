@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bench.clients._base import Reply
 from bench.clock import NS_PER_S, utc_label
 from bench.policy.fingerprint import task_fingerprint
@@ -21,6 +23,7 @@ class Recorder:
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
+        self._label: tuple[int | None, str] = (None, "")
 
     def since_origin_s(self, instant_ns: int) -> float:
         """Return an instant in seconds on the run's clock."""
@@ -62,11 +65,16 @@ class Recorder:
         )
 
     def lost(self, assignment: Assignment, ended_ns: int, error: CallError, who: WorkerId) -> TaskResult:
-        """Return the record of a task that no worker finished; `assignment.prior` has the attempts."""
+        """Return the record of a task that no worker finished; `assignment.prior` has the attempts.
+
+        One whose time had not come when it ended never arrived: it is scheduled at its end, and waited for nothing.
+        """
+        if ended_ns < assignment.scheduled_ns:
+            assignment = msgspec.structs.replace(assignment, scheduled_ns=ended_ns)
         return self.result(
             assignment,
             Reply(sent_ns=ended_ns, end_ns=ended_ns),
-            status="cancelled" if error.error_type == "cancelled" else "failed",
+            status="cancelled" if error.error_type in {"cancelled", "dropped"} else "failed",
             error=error_info(error),
             attempts=list(assignment.prior),
             started_ns=assignment.started_ns or ended_ns,
@@ -152,7 +160,13 @@ class Recorder:
 
     def _utc_label(self, instant_ns: int) -> str:
         utc_s = self._spec.origin_utc_s + self.since_origin_s(instant_ns)
-        return utc_label(datetime.fromtimestamp(utc_s, UTC))
+        second, milliseconds = divmod(int(utc_s * 1000), 1000)
+        # Of all tasks that begin in one second the label is the same up to its milliseconds. Threads may each make it.
+        known, label = self._label
+        if known != second:
+            label = utc_label(datetime.fromtimestamp(second, UTC))[: -len("000Z")]
+            self._label = (second, label)
+        return f"{label}{milliseconds:03d}Z"
 
 
 def error_info(error: CallError, reason: str = "") -> ErrorInfo:

@@ -15,7 +15,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         task: What to do.
-        scheduled_ns: When a slot asked for it.
+        scheduled_ns: When a slot asked for it (closed loop), or when it is to arrive (open loop): not before.
         started_ns: When a first worker began, if that worker was lost.
         prior: Attempts of workers that were lost.
     """
@@ -34,6 +34,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         client: What the client is made from.
         retry: When a failed attempt is tried again.
         timeout_s: The longest time for a task, from its start, retries included.
+        max_wait_s: How long after its time a task may still begin; None where tasks have no time of their own.
         stream: Whether answers are streamed.
         mode: The engine's name, for the records.
         segment: Which start or resume of the run this is.
@@ -54,3 +55,4 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     origin_utc_s: float
     chunk_times: bool
     seed: int
+    max_wait_s: float | None = None

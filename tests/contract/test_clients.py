@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     Connect = Callable[..., Driver]
 
 
+#: The head of a stream whose body is in chunked coding.
+CHUNKED = head("200 OK", "text/event-stream", "Transfer-Encoding: chunked")
+
+
 def failure(reply: Reply) -> str | None:
     """Return the type of a reply's error, if it has one."""
     return None if reply.error is None else reply.error.error_type
@@ -44,7 +48,8 @@ def failure(reply: Reply) -> str | None:
 
 def test_a_stream_is_collected_whole(serve: Serve, connect: Connect) -> None:
     """A streamed answer is its text, its finish reason and the server's count, with an instant for each token chunk."""
-    server = serve(sending(streamed(*HELLO)))
+    # The chunk with the role comes by itself: a client may give all chunks of one read the same instant.
+    server = serve(sending(CHUNKED + chunked(ROLE, end=False), chunked(*HELLO[1:])))
     reply = connect(server.base_url).call(ask())
     assert reply.error is None
     assert (reply.content, reply.finish_reason, reply.http_status) == ("你好👋", "stop", 200)
@@ -103,6 +108,7 @@ def test_a_character_split_between_segments_survives(serve: Serve, connect: Conn
     "body",
     [
         pytest.param(b"".join(HELLO).replace(b"\n", b"\r\n"), id="CRLF"),
+        pytest.param(b"\xef\xbb\xbf" + b"".join(HELLO), id="byte order mark"),
         pytest.param(b": ping\n\n" + b": ping\n\n".join(HELLO), id="comments"),
         pytest.param(b"".join(HELLO).replace(b"data: ", b"data:"), id="no blank after the colon"),
         pytest.param(b"".join(HELLO) + event("after the end"), id="data after the end"),

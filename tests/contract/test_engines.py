@@ -257,8 +257,11 @@ def worker_of(simulator: SimulatorProcess) -> psutil.Process:
     return max(workers, key=psutil.Process.create_time)
 
 
-def test_killed_worker(tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
-    """A worker process killed in the middle of a task costs that task one attempt; the run ends by itself, whole."""
+@pytest.mark.parametrize(("mode", "settings", "lost"), [("multiprocessing", {}, 1), ("hybrid", {"processes": 2}, 2)])
+def test_killed_worker(
+    mode: Mode, settings: dict[str, int], lost: int, tmp_path: Path, simulate: Callable[..., SimulatorProcess]
+) -> None:
+    """A worker process killed in the middle of its tasks costs each of them one attempt; the run ends whole."""
     simulator = simulate(ttft_s=0.2, tokens=3, itl_s=0.01)
     killed: list[int] = []
 
@@ -267,20 +270,22 @@ def test_killed_worker(tmp_path: Path, simulate: Callable[..., SimulatorProcess]
         killed.append(worker.pid)
         worker.kill()
 
-    outcome = execute(
-        tmp_path, endpoint_of(simulator), "multiprocessing", 3, 12, watcher=Watcher(after=2, then=kill_one)
-    )
+    watcher = Watcher(after=2, then=kill_one)
+    outcome = execute(tmp_path, endpoint_of(simulator), mode, 4, 16, watcher=watcher, **settings)  # type: ignore[arg-type] # none of its own names
     results = results_of(outcome)
     assert outcome.status == "completed"
-    assert len(results) == 12
+    assert len(results) == 16
     assert {result.status for result in results} == {"ok"}
-    (again,) = [result for result in results if len(result.attempts) > 1]
-    assert [attempt.error_type for attempt in again.attempts] == ["worker_lost", None]
-    assert f"{killed[0]} was killed by SIGKILL" in (again.attempts[0].error_message or "")
-    assert again.worker.pid != killed[0]
+    again = [result for result in results if len(result.attempts) > 1]
+    assert 1 <= len(again) <= lost
+    for result in again:
+        assert [attempt.error_type for attempt in result.attempts] == ["worker_lost", None]
+        assert f"{killed[0]} was killed by SIGKILL" in (result.attempts[0].error_message or "")
+        assert result.worker.pid != killed[0]
 
 
-def test_poison_task(tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
+@pytest.mark.parametrize("mode", ["multiprocessing", "hybrid"])
+def test_poison_task(mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
     """A task whose workers always die fails as `worker_lost` after its attempts; the others are not touched."""
     simulator = simulate(ttft_s=0.3, tokens=1)
     stop_killing = threading.Event()
@@ -292,7 +297,7 @@ def test_poison_task(tmp_path: Path, simulate: Callable[..., SimulatorProcess]) 
 
     killer = Watcher(after=1, then=kill_forever)
     try:
-        outcome = execute(tmp_path, endpoint_of(simulator), "multiprocessing", 1, 2, retries=2, watcher=killer)
+        outcome = execute(tmp_path, endpoint_of(simulator), mode, 1, 2, retries=2, watcher=killer)
     finally:
         stop_killing.set()
     first, second = results_of(outcome)
@@ -301,3 +306,16 @@ def test_poison_task(tmp_path: Path, simulate: Callable[..., SimulatorProcess]) 
     assert second.error is not None
     assert second.error.type == "worker_lost"
     assert [attempt.error_type for attempt in second.attempts] == ["worker_lost"] * 3
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_hybrid_shares_its_slots_out(processes: int, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
+    """P processes have N slots in all, as many each or one more, each used, and N requests are in flight."""
+    simulator = simulate(ttft_s=0.2, tokens=2)
+    outcome = execute(tmp_path, endpoint_of(simulator), "hybrid", 5, 20, processes=processes)
+    workers = {(result.worker.pid, result.worker.slot) for result in results_of(outcome)}
+    assert sorted(slot for _, slot in workers) == [0, 1, 2, 3, 4]
+    widths = Counter(pid for pid, _ in workers)
+    assert len(widths) == processes
+    assert max(widths.values()) - min(widths.values()) <= 1
+    assert simulator.stats().peak_in_flight == 5

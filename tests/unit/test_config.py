@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.config import GROUPS, ConcurrentConfig, option_name
+from bench.config import MAX_CONCURRENCY, ConcurrentConfig
 from bench.errors import ConfigError
 from bench.providers import PROVIDERS, Secret
+from bench.settings import GROUPS, option_name
 
 SETTINGS: Final = {field.name: field for field in dataclasses.fields(ConcurrentConfig)}
 NUMBERS: Final = [
@@ -28,6 +29,13 @@ def numbers(name: str) -> st.SearchStrategy[float | int]:
     """Return numbers of the kind that a setting takes, small and large, and for a float nan and infinity."""
     whole = st.one_of(st.integers(-(2**70), 2**70), st.integers(-3, 200_000))
     return st.one_of(whole, st.floats()) if isinstance(SETTINGS[name].default, float) else whole
+
+
+#: What must be set for a setting to mean anything.
+COMPANIONS: Final[dict[str, dict[str, Any]]] = {
+    "processes": {"mode": "hybrid", "concurrency": MAX_CONCURRENCY},
+    "max_wait": {"rate": 1.0},
+}
 
 
 def in_range(name: str, value: float) -> bool:
@@ -45,7 +53,7 @@ def in_range(name: str, value: float) -> bool:
 def test_ranges(data: st.DataObject, name: str) -> None:
     """A number is accepted if and only if it is in the declared range; the refusal names option, value and bounds."""
     value = data.draw(numbers(name))
-    settings: dict[str, Any] = {name: value}
+    settings: dict[str, Any] = {**COMPANIONS.get(name, {}), name: value}
     if in_range(name, value):
         assert getattr(ConcurrentConfig(**settings), name) == value
         return
@@ -101,6 +109,12 @@ def test_wrong_kinds(name: str, value: object) -> None:
         ({"simulator": ("ttft=1",)}, ["--simulator", "no --provider"]),
         ({"simulator": ("ttft=1",), "provider": "local"}, ["--simulator", "--provider local"]),
         ({"mode": "serial", "concurrency": 2}, ["--mode serial", "--concurrency 2"]),
+        ({"mode": "threading", "processes": 2}, ["--processes", "--mode threading"]),
+        ({"mode": "hybrid", "processes": 9}, ["--processes 9", "--concurrency 8"]),
+        ({"rate": 2.5, "arrival_times": Path("t")}, ["--rate 2.5", "--arrival-times t"]),
+        ({"arrival": "poisson"}, ["--arrival poisson", "rate"]),
+        ({"arrival": "poisson", "arrival_times": Path("t")}, ["--arrival poisson", "rate"]),
+        ({"max_wait": 2.0}, ["--max-wait 2"]),
     ],
 )
 def test_contradictions(settings: dict[str, Any], said: list[str]) -> None:
@@ -117,6 +131,13 @@ def test_slots() -> None:
     assert ConcurrentConfig(concurrency=3).slots == 3
     assert ConcurrentConfig(mode="serial").slots == 1
     assert ConcurrentConfig(mode="serial", concurrency=1).slots == 1
+
+
+def test_load_model() -> None:
+    """Arrivals at given times make an open loop; without any each slot waits for its last answer."""
+    assert ConcurrentConfig().load_model == "closed"
+    assert ConcurrentConfig(rate=5.0, arrival="poisson", max_wait=1.0).load_model == "open"
+    assert ConcurrentConfig(arrival_times=Path("trace")).load_model == "open"
 
 
 def test_every_setting_is_described() -> None:

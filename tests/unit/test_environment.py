@@ -73,7 +73,7 @@ def test_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
     packages, modules = json.loads(done.stdout)
-    assert {"openai", "httpx2", "aiohttp", "msgspec", "uvloop"} == set(packages)
+    assert {"openai", "httpx2", "aiohttp", "httptools", "msgspec", "uvloop"} == set(packages)
     assert all(version[0].isdigit() for version in packages.values())
     assert not {"openai", "httpx2", "aiohttp", "uvloop", "psutil"} & set(modules)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PUBLISHED_TYPES: Final = """
 connect dns tls timeout_connect timeout_ttft timeout_idle timeout_total stream_reset truncated bad_sse bad_content_type
 error_in_200 empty content_filter rate_limited auth bad_request not_found server_error too_large worker_lost cancelled
-internal"""
+dropped internal"""
 
 EXAMPLES: Final = [
     ConfigError("wrong", "do this"),
@@ -97,7 +97,7 @@ def test_error_types_are_the_published_list() -> None:
 def test_what_is_tried_again() -> None:
     """What the request itself causes, a spent deadline, a cancellation and our own bugs are never tried again."""
     never = {"tls", "timeout_total", "bad_content_type", "content_filter", "auth", "bad_request", "not_found"}
-    never |= {"too_large", "cancelled", "internal"}
+    never |= {"too_large", "cancelled", "dropped", "internal"}
     assert set(ERROR_TYPES) - never == RETRYABLE
     assert [CallError("empty", "").retryable, CallError("auth", "").retryable] == [True, False]
 

@@ -36,7 +36,9 @@ WALL_CLOCKS: Final = frozenset({"time.time", "time.time_ns", "datetime.now", "da
 COMMAND_ONLY: Final = frozenset({"print", "sys.exit", "os._exit", "exit", "quit"})
 
 #: Where a process must end without unwinding: with its parent gone it has nobody to report to.
-EXITS: Final = frozenset({"bench/engines/process_worker.py", "bench/endpoints/local_server.py"})
+EXITS: Final = frozenset(
+    {"bench/engines/process_worker.py", "bench/endpoints/local_server.py", "bench/simulator/child.py"}
+)
 
 BENCH: Final = [*sorted(ROOT.glob("bench/**/*.py")), *ROOT.glob("concurrent_bigmodel.py")]
 TESTS: Final = sorted(ROOT.glob("tests/**/*.py"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import threading
 from typing import TYPE_CHECKING
@@ -153,43 +152,6 @@ def test_a_stage_wakes_waiting_threads(stop: StopSignal, stage: str) -> None:
         thread.join()
     assert outcomes == [True] * 3
     assert stop.wait_draining(FOREVER_S)
-
-
-def test_waiting_on_a_loop_ends_in_time(stop: StopSignal) -> None:
-    """A coroutine's wait for a stop that does not come ends when its time is up, at once where none is left."""
-
-    async def wait() -> list[bool]:
-        return [await stop.await_draining(timeout_s) for timeout_s in (0.001, 0, -5)]
-
-    assert asyncio.run(wait()) == [False, False, False]
-
-
-@pytest.mark.parametrize("stage", ["drain", "cancel"])
-def test_a_stage_wakes_waiting_coroutines(stop: StopSignal, stage: str) -> None:
-    """Either stage, raised in another thread, ends the waits of all coroutines at once, and later waits too."""
-
-    async def wait() -> list[bool]:
-        waits = [asyncio.create_task(stop.await_draining(FOREVER_S)) for _ in range(3)]
-        await asyncio.sleep(0)
-        threading.Thread(target=getattr(stop, stage)).start()
-        return [*await asyncio.gather(*waits), await stop.await_draining(FOREVER_S)]
-
-    assert asyncio.run(wait()) == [True] * 4
-
-
-def test_a_cancelled_wait_leaves_nothing_behind(stop: StopSignal) -> None:
-    """Cancelling a coroutine that waits raises CancelledError in it, and a later stage calls nothing of its loop."""
-
-    async def give_up_waiting() -> None:
-        waiting = asyncio.create_task(stop.await_draining(FOREVER_S))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-
-    asyncio.run(give_up_waiting())
-    # A callback that was left would meet a closed loop here and raise.
-    stop.cancel()
 
 
 def test_raising_from_many_threads(stop: StopSignal) -> None:

@@ -85,7 +85,7 @@ def test_meaning(argv: list[str], settings: dict[str, Any]) -> None:
         (["--topics", "--mode", "serial"], ["--topics", "at least one"], ["--topics=-"]),
         (["--topics"], ["--topics", "at least one"], []),
         (["--topics", "A", "--", "B"], ["'B'"], ["--topics"]),
-        (["AI"], ["'AI'"], ["run, report, simulate", "--topics"]),
+        (["AI"], ["'AI'"], ["run, report, compare, simulate", "--topics"]),
         (["reprot"], ["did you mean report?"], []),
         (["-c", "3", "demo"], ["comes first", "'demo'"], []),
         ([""], ["''"], []),

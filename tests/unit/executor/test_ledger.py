@@ -14,7 +14,7 @@ from bench.errors import JournalError, WorkloadError
 from bench.executor.ledger import Ledger
 from bench.journal import TASKS, WORKLOAD, Journal, iter_lines
 from bench.stop import StopSignal
-from tests.clocks import PRESENT_NS, VirtualClock
+from tests.clocks import NS_PER_S, PRESENT_NS, VirtualClock
 from tests.disks import files_limited_to
 from tests.samples import cancelled_result, failed_result, make_manifest, make_result, make_task
 
@@ -258,3 +258,20 @@ def test_it_shows_how_far_it_got(open_desk: Callable[[Iterable[Task]], Desk]) ->
     desk = open_desk([make_task()])
     desk.ledger.draw()
     assert repr(desk.ledger) == "<Ledger <Journal run-0 drawn=1 recorded=0> error=None>"
+
+
+def test_an_open_loop_hands_out_what_arrives_next(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """In an open loop a task's scheduled instant is its place in the schedule, counted from the begin of the run.
+
+    It does not matter when a slot asks, before that instant or after it.
+    """
+    desk = open_desk([])
+    tasks = iter([make_task(n) for n in range(4)])
+    ledger = Ledger(tasks, desk.journal, [], desk.clock, desk.stop, iter([0.0, 0.5, 0.5, 2.0]))
+    desk.clock.advance_to(PRESENT_NS + NS_PER_S)
+    ledger.begin()
+    early = [ledger.draw(), ledger.draw()]
+    desk.clock.advance_to(PRESENT_NS + 9 * NS_PER_S)
+    drawn = [*early, ledger.draw(), ledger.draw()]
+    assert [(one.scheduled_ns - PRESENT_NS) / NS_PER_S for one in drawn if one] == [1.0, 1.5, 1.5, 3.0]
+    assert ledger.draw() is None

@@ -18,11 +18,23 @@ def test_pairs_are_read_by_their_fields_kind() -> None:
             "error-rate=0.1",
             "retry-after=2",
             "max-in-flight=4",
+            "freeze-at=3",
+            "freeze=1",
+            "stamps=true",
             "model = my model",
         ]
     )
     assert read == SimulatorSettings(
-        ttft_s=0.5, itl_s=0.01, tokens=16, error_rate=0.1, retry_after_s=2, max_in_flight=4, model="my model"
+        ttft_s=0.5,
+        itl_s=0.01,
+        tokens=16,
+        error_rate=0.1,
+        retry_after_s=2,
+        max_in_flight=4,
+        freeze_at_s=3,
+        freeze_s=1,
+        stamps=True,
+        model="my model",
     )
 
 
@@ -40,6 +52,8 @@ def test_pairs_are_read_by_their_fields_kind() -> None:
         ("max-in-flight=0", ["max_in_flight", "0", "1 to 1000000"]),
         ("requests-per-minute=0", ["requests_per_minute", "0", "0.001 to"]),
         ("public=yes", ["public", "'yes'", "true or false"]),
+        ("stamps=1", ["stamps", "'1'", "true or false"]),
+        ("freeze=-1", ["freeze_s", "-1", "0 to 86400"]),
         ("model=", ["model", "''", "at least one character"]),
         ("request-log= ", ["request_log", "''", "path"]),
         ("host=0.0.0.0", ["host", "'0.0.0.0'", "public=true"]),

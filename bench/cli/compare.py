@@ -1,0 +1,236 @@
+"""`compare`: the same work under several modes, numbers in flight and clients, interleaved, with what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from bench.cli.compare_cells import Cells, measured_target, pilot
+from bench.cli.compare_diff import execute_diff
+from bench.cli.compare_words import CompareWatcher, say_analysis, say_plan
+from bench.cli.context import FAILED, GATE_FAILED, INTERRUPTED, OK, Context
+from bench.cli.drawing import draw_own_experiment
+from bench.cli.gates import hold_gates
+from bench.cli.interrupts import interrupts
+from bench.cli.messages import note, say
+from bench.cli.options import PROGRAM, config_from
+from bench.clock import utc_label, utc_now
+from bench.endpoints.resolve import resolve
+from bench.endpoints.simulated import null_settings, simulated_server
+from bench.environment import describe_environment, usable_cores
+from bench.errors import ConfigError
+from bench.experiment.analyse import with_analysis
+from bench.experiment.conduct import Setup, Target, conduct
+from bench.experiment.plan import cell_tasks, make_arms, make_plan
+from bench.experiment.records import Experiment
+from bench.experiment.store import create_experiment_directory, find, load, save, tasks_file, write_tasks
+from bench.observe.text import printable
+from bench.policy.gate import parse_gate
+from bench.policy.objectives import parse_objectives
+from bench.policy.validity import Bounds
+from bench.stop import StopSignal
+from bench.workload import build_workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from bench.config import ConcurrentConfig
+    from bench.experiment.records import CellKind, Pace, Plan
+
+#: How long a cell in flight may go on after Ctrl+C: it passes its own grace time on.
+_GRACE_S: Final = 10.0
+
+#: N is doubled up to this by --sweep.
+_SWEEP: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+
+#: Of the source, so many tasks are read at most: cells repeat them.
+_MOST_SOURCE_TASKS: Final = 100_000
+
+
+def execute(settings: Mapping[str, Any], context: Context) -> int:
+    """Do an experiment, or go on with one, or compare two, and return the exit code.
+
+    Raises:
+        ConfigError: Something is wrong with the settings; nothing was sent.
+        RunError: A server of its own does not come up, or the experiment cannot be written.
+    """
+    if settings["diff"]:
+        return execute_diff(settings)
+    _check(settings)
+    gates = [parse_gate(text) for text in settings["gate"]]
+    objectives = parse_objectives(settings["slo"]) if settings["slo"] else None
+    config = _base_config(settings)
+    resolved = resolve(config, context.environment)
+    bounds = Bounds(min_duration_s=settings["min_duration"])
+    stop = StopSignal()
+    with (
+        contextlib.ExitStack() as servers,
+        interrupts(stop, grace_s=_GRACE_S, announce=lambda stage: note(f"stopping: {stage}")) as came,
+    ):
+        target = measured_target(config, resolved, servers)
+        directory, experiment, cells = _begin(settings, config, context, target, stop, quiet=settings["quiet"])
+        setup = Setup(
+            directory=directory,
+            target=target,
+            nulls=dict(_nulls(experiment.plan.pace, target, servers)),
+            command=cells.command,
+            environment=cells.environment,
+            bounds=bounds,
+            objectives=objectives,
+            stop=stop,
+            watcher=CompareWatcher(experiment, quiet=settings["quiet"]),
+        )
+        experiment = with_analysis(conduct(experiment, setup))
+        save(directory, experiment)
+    if not settings["quiet"]:
+        say_analysis(experiment)
+    say(f"experiment: {printable(str(directory))}")
+    if settings["report"]:
+        draw_own_experiment(directory, quiet=settings["quiet"])
+    passed = hold_gates(gates, experiment, settings["baseline"], settings["results_dir"])
+    if came.interrupted:
+        note(f"go on with: {PROGRAM} compare --resume {shlex.quote(directory.name)}")
+        return INTERRUPTED
+    if not passed:
+        return GATE_FAILED
+    return OK if any(cell.valid for cell in experiment.cells) else FAILED
+
+
+def _duration_s(text: str) -> float:
+    """Read a duration such as 90s, 10m or 1.5h; a plain number is seconds.
+
+    Raises:
+        ConfigError: It is none, or not above 0.
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, factor = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        value = float(number) * factor
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ConfigError(f"--budget must be a duration such as 90s, 10m or 1.5h, got {text!r}")
+    return value
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    """Refuse numbers that make no experiment.
+
+    Raises:
+        ConfigError: One is too small.
+    """
+    least = {"repeats": ("--repeats", 1), "tasks_per_slot": ("--tasks-per-slot", 1)}
+    for name, (option, low) in least.items():
+        if settings[name] < low:
+            raise ConfigError(f"{option} must be at least {low}, got {settings[name]}")
+    if min(settings["levels"]) < 1:
+        raise ConfigError(f"--concurrency must be at least 1, got {min(settings['levels'])}")
+    if not 0 < settings["min_duration"] < math.inf:
+        raise ConfigError(f"--min-duration must be above 0, got {settings['min_duration']}")
+
+
+def _base_config(settings: Mapping[str, Any]) -> ConcurrentConfig:
+    """Return the settings that all cells share, as those of one run with the most slots."""
+    own = {"modes", "levels", "clients", "repeats", "budget", "tasks_per_slot", "min_duration", "gate", "baseline"}
+    own |= {"slo", "sweep", "resume", "diff", "report"}
+    shared = {name: value for name, value in settings.items() if name not in own}
+    anybody = shared["provider"] is None and shared["base_url"] is None
+    fixed: dict[str, object] = {"provider": "simulator"} if anybody else {}
+    return config_from(
+        shared, mode="asyncio", client="openai", concurrency=max(_levels(settings)), report=False, **fixed
+    )
+
+
+def _levels(settings: Mapping[str, Any]) -> tuple[int, ...]:
+    if settings["sweep"]:
+        return _SWEEP
+    levels: tuple[int, ...] = settings["levels"]
+    return levels
+
+
+def _begin(
+    settings: Mapping[str, Any],
+    config: ConcurrentConfig,
+    context: Context,
+    target: Target,
+    stop: StopSignal,
+    *,
+    quiet: bool,
+) -> tuple[Path, Experiment, Cells]:
+    """Make a new experiment with its plan and its tasks, or read the one to go on with."""
+    if settings["resume"] is not None:
+        directory = find(settings["resume"], settings["results_dir"])
+        experiment = load(directory)
+        return (
+            directory,
+            msgspec.structs.replace(experiment, status="running", analysis=None),
+            Cells(config, directory, context),
+        )
+    source = list(itertools.islice(build_workload(config, sys.stdin.buffer), _MOST_SOURCE_TASKS))
+    directory = create_experiment_directory(config.results_dir, utc_now())
+    client = "lean" if "lean" in settings["clients"] else settings["clients"][0]
+    cells = Cells(config, directory, context)
+    pace = pilot(cells, source, target, client, stop)
+    plan = _plan(settings, config, pace, target)
+    if not quiet:
+        say_plan(plan)
+    for n in plan.tasks:
+        write_tasks(tasks_file(directory, n), source, plan.tasks[n])
+    experiment = Experiment(
+        experiment_id=directory.name,
+        status="running",
+        command=shlex.join(["python", PROGRAM, *sys.argv[1:]]),
+        started_at=utc_label(utc_now()),
+        ended_at=None,
+        plan=plan,
+        endpoint={"options": list(target.options), "stamped": target.stamped},
+        environment=describe_environment(),
+        cells=(),
+    )
+    save(directory, experiment)
+    return directory, experiment, cells
+
+
+def _plan(settings: Mapping[str, Any], config: ConcurrentConfig, pace: Pace, target: Target) -> Plan:
+    arms = make_arms(settings["modes"], _levels(settings), settings["clients"])
+    if not arms:
+        raise ConfigError("nothing to compare: hybrid takes at least 2 in flight", "name more --modes or --concurrency")
+    return make_plan(
+        arms,
+        repeats=settings["repeats"],
+        seed=config.seed,
+        tasks=cell_tasks(
+            arms,
+            tasks_per_slot=settings["tasks_per_slot"],
+            min_duration_s=settings["min_duration"],
+            latency_s=pace.latency_s,
+        ),
+        pace=pace,
+        cores=usable_cores(),
+        calibrations=1 if target.stamped else 2,
+        budget_s=_duration_s(settings["budget"]) if settings["budget"] else None,
+        objectives=settings["slo"] or "",
+    )
+
+
+def _nulls(pace: Pace, target: Target, servers: contextlib.ExitStack) -> Iterator[tuple[CellKind, Target]]:
+    """Yield the servers of known timing: one that answers at once, and one of the real one's pace.
+
+    A server that stamps what it sends is its own calibration.
+    """
+    wanted: list[tuple[CellKind, float, float]] = [("ceiling", 0.0, 0.0)]
+    if not target.stamped:
+        wanted.append(("calibration", pace.ttft_s, pace.icl_s))
+    for kind, ttft_s, itl_s in wanted:
+        server = servers.enter_context(
+            simulated_server(null_settings(ttft_s=ttft_s, itl_s=itl_s, tokens=max(1, pace.tokens)))
+        )
+        options = ("--base-url", server.endpoint.base_url, "--model", server.endpoint.model)
+        yield kind, Target(options=options, server=server, stamped=True)

@@ -1,0 +1,53 @@
+"""Holding gates against an experiment, and its baseline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.cli.messages import say
+from bench.experiment.analyse import metric_value
+from bench.experiment.store import find, load
+from bench.observe.text import printable
+from bench.policy.gate import PLAIN, TIMES, GateArm, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bench.experiment.records import Experiment
+    from bench.policy.gate import Gate
+
+
+def hold_gates(gates: Sequence[Gate], experiment: Experiment, baseline: str | None, results_dir: Path) -> bool:
+    """Say what became of each gate, and return whether all passed; one that cannot be shown has not.
+
+    Raises:
+        ConfigError: The baseline cannot be read.
+    """
+    if not gates:
+        return True
+    arms = _arms(experiment)
+    before = None if baseline is None else _arms(load(find(baseline, results_dir)))
+    results = [evaluate(gate, arms, before) for gate in gates]
+    for result in results:
+        say(printable(f"gate {result.outcome.replace('_', ' ')}: {result.gate}"))
+        for words in result.words:
+            say(printable(f"  {words}"))
+    return all(result.outcome == "passed" for result in results)
+
+
+def _arms(experiment: Experiment) -> list[GateArm]:
+    if experiment.analysis is None:
+        return []
+    by_name = {arm.name: arm for arm in experiment.plan.arms if arm.again is None}
+    return [
+        GateArm(
+            client=by_name[row.arm].client,
+            mode=by_name[row.arm].mode,
+            concurrency=by_name[row.arm].concurrency,
+            values={metric: metric_value(row.figures, metric) for metric in (*PLAIN, *TIMES)},
+            invalid=row.invalid if not row.blocks else (),
+        )
+        for row in experiment.analysis.arms
+        if row.arm in by_name
+    ]

@@ -1,0 +1,237 @@
+"""Server-sent events with the chunks of a chat completion, split and read into a Collector."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from bench.clients._lean_loose import Loose
+from bench.clients._read import take_chunk
+from bench.errors import CallError
+
+if TYPE_CHECKING:
+    from bench.clients._collect import Collector
+    from bench.clients._translate import Translator
+
+#: A line, or the lines of one event together, may be this long: a chunk has a few hundred bytes.
+MAX_LINE_BYTES: Final = 1024 * 1024
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class _Delta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Delta
+    finish_reason: str | None = None
+
+
+class _Details(msgspec.Struct, gc=False):
+    reasoning_tokens: Any = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    completion_tokens_details: _Details | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+#: Made once: it has no state.
+_DECODER: Final = msgspec.json.Decoder(_Chunk)
+
+_FIRST: Final = b"data: {"
+_NEXT: Final = b"\n\ndata: {"
+#: Other line ends, a line that is no field, and an error object (in a text its quotes would be escaped).
+_UNUSUAL: Final = (b"\r", b"\n{", b'"error"')
+_END: Final = b"\n\ndata: [DONE]\n\n"
+
+
+class Events:
+    """The events of one stream; fed with its bytes in whatever pieces they come.
+
+    A chunk of the usual form is decoded straight into its few interesting fields. One of any other form is looked at
+    again as the SDK would, and judged by the same code.
+
+    Args:
+        collector: Takes the chunks.
+        translator: Words what is wrong with them.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_collector",
+        "_data",
+        "_more",
+        "_more_bytes",
+        "_partial",
+        "_partial_bytes",
+        "_translator",
+        "done",
+    )
+
+    def __init__(self, collector: Collector, translator: Translator) -> None:
+        self._collector = collector
+        self._translator = translator
+        self._begun = False
+        #: The beginning of a line whose end has not come.
+        self._partial: list[bytes] = []
+        self._partial_bytes = 0
+        #: The data of an event whose end has not come: its first line, and further ones.
+        self._data: bytes | None = None
+        self._more: list[bytes] = []
+        self._more_bytes = 0
+        self.done = False
+
+    def feed(self, now_ns: int, block: bytes) -> None:
+        """Take the next bytes, which came at `now_ns`; after the event that ends the stream, none.
+
+        Raises:
+            CallError: An event is no chunk, or too long.
+        """
+        if self.done:
+            return
+        if b"\n" not in block and b"\r" not in block:
+            self._hold(block)
+            return
+        if self._partial:
+            block = b"".join((*self._partial, block))
+            self._partial.clear()
+            self._partial_bytes = 0
+        if not self._begun:
+            self._begun = True
+            block = block.removeprefix(_BYTE_ORDER_MARK)
+        if not self._take_usual(now_ns, block):
+            self._take_lines(now_ns, self._whole_lines(block))
+
+    def finish(self, now_ns: int) -> None:
+        """Take the stream's end; an event whose end has not come is dropped, as the format has it.
+
+        Raises:
+            CallError: The last event is no chunk.
+        """
+        if self._partial and self._partial[-1].endswith(b"\r"):
+            self.feed(now_ns, b"\n")
+
+    def _hold(self, part: bytes) -> None:
+        self._partial.append(part)
+        self._partial_bytes += len(part)
+        if self._partial_bytes > MAX_LINE_BYTES:
+            raise CallError("too_large", f"a line of the stream is longer than {MAX_LINE_BYTES // 1024} KiB")
+
+    def _whole_lines(self, block: bytes) -> list[bytes]:
+        """Return the lines that have ended, and hold the beginning of the next one."""
+        end = block.rfind(b"\n") + 1
+        if b"\r" in block:
+            # One that stands last may be the first half of a CRLF.
+            end = max(end, block.rfind(b"\r", 0, -1) + 1)
+        if end < len(block):
+            self._hold(block[end:])
+            block = block[:end]
+        return block.splitlines()
+
+    def _take_usual(self, now_ns: int, block: bytes) -> bool:
+        """Take whole events of a line each at once, the way nearly all come; return False where they are not such.
+
+        JSON holds no raw line end, so that what stands between two chunks can be cut out without looking into them.
+        """
+        usual = block.startswith(_FIRST) and block.endswith(b"\n\n") and self._data is None
+        if not usual or any(mark in block for mark in _UNUSUAL):
+            return False
+        ends = block.endswith(_END)
+        try:
+            chunks = _DECODER.decode_lines(block[6 : -len(_END) if ends else None].replace(_NEXT, b"\n{"))
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            return False
+        self._take_chunks(now_ns, chunks)
+        self.done = ends
+        return True
+
+    def _take_chunks(self, now_ns: int, chunks: list[_Chunk]) -> None:
+        texts: list[str] = []
+        tokens = 0
+        finish_reason = None
+        for chunk in chunks:
+            if choices := chunk.choices:
+                choice = choices[0]
+                delta = choice.delta
+                if text := delta.content:
+                    texts.append(text)
+                    tokens += 1
+                elif delta.reasoning_content or delta.reasoning:
+                    tokens += 1
+                finish_reason = choice.finish_reason or finish_reason
+            if chunk.usage is not None:
+                self._take_usage(chunk.usage)
+        self._collector.on_chunks(now_ns, texts, tokens, finish_reason)
+
+    def _take_lines(self, now_ns: int, lines: list[bytes]) -> None:
+        for line in lines:
+            if line[:5] == b"data:":
+                if self._data is None:
+                    self._data = line[5:]
+                else:
+                    self._add(line[5:])
+            elif not line and self._data is not None:
+                data, self._data = self._data, None
+                if self._more:
+                    data = b"\n".join((data, *self._more))
+                    self._more.clear()
+                    self._more_bytes = 0
+                self._take_data(now_ns, data)
+                if self.done:
+                    return
+
+    def _add(self, line: bytes) -> None:
+        self._more.append(line)
+        self._more_bytes += len(line) + 1
+        if self._more_bytes > MAX_LINE_BYTES:
+            raise CallError("too_large", f"an event of the stream is longer than {MAX_LINE_BYTES // 1024} KiB")
+
+    def _take_data(self, now_ns: int, data: bytes) -> None:
+        try:
+            chunk = _DECODER.decode(data)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            self._look_again(now_ns, data)
+            return
+        if chunk.error:
+            self._look_again(now_ns, data)
+            return
+        if chunk.choices:
+            choice = chunk.choices[0]
+            delta = choice.delta
+            reasoning = delta.reasoning_content or delta.reasoning
+            self._collector.on_chunk(now_ns, delta.content, reasoning, choice.finish_reason)
+        else:
+            self._collector.on_chunk(now_ns, None, None, None)
+        if chunk.usage is not None:
+            self._take_usage(chunk.usage)
+
+    def _take_usage(self, usage: _Usage) -> None:
+        details = usage.completion_tokens_details
+        reasoning_tokens = details.reasoning_tokens if details else None
+        self._collector.on_usage(usage.prompt_tokens, usage.completion_tokens, reasoning_tokens)
+
+    def _look_again(self, now_ns: int, data: bytes) -> None:
+        """Take an event that is the stream's end, an error, or of an unusual form."""
+        if data.removeprefix(b" ").startswith(b"[DONE]"):
+            self.done = True
+            return
+        try:
+            fields = json.loads(data.decode())
+        except (ValueError, RecursionError) as error:
+            raise self._translator.undecodable(error, stream=True) from error
+        if isinstance(fields, dict) and fields.get("error"):
+            raise self._translator.in_200(fields["error"])
+        take_chunk(Loose(fields) if isinstance(fields, dict) else fields, self._collector, now_ns)

@@ -1,0 +1,259 @@
+"""One request's answer, from its first byte to its judgement; whoever has the socket feeds it, in a thread or a loop.
+
+Of a stream each read is kept with its instant, and looked at only when the answer has ended, when 16 KiB are kept, or
+when a limit seems to have been reached: so that the instants owe nothing to the time that parsing takes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final
+
+import httptools
+
+from bench.clients._lean_events import Events
+from bench.clients._lean_loose import loose
+from bench.clients._limits import check_encoding, check_size
+from bench.clients._read import not_a_stream, take_answer
+from bench.errors import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.clients._collect import Collector
+    from bench.clients._lean_http import Reader
+    from bench.clients._translate import Translator
+
+#: Bytes of a stream that may wait to be parsed: a hundred chunks, parsed within 0.2 ms.
+MAX_WAITING_BYTES: Final = 16 * 1024
+
+_SUCCESSES: Final = range(200, 300)
+
+
+class Exchange:
+    """One answer on its way.
+
+    Args:
+        collector: Takes what comes.
+        translator: Words what is wrong with it.
+        stream: Whether a stream was asked for.
+
+    Attributes:
+        ended: Whether nothing more is to be read: the answer is whole, or was given up.
+        done: Whether the stream's last event was seen; what may still come is the end of the body.
+        parse_ns: Time spent parsing so far, in nanoseconds.
+    """
+
+    __slots__ = (
+        "_body_bytes",
+        "_broken",
+        "_events",
+        "_is_stream",
+        "_reader",
+        "_stream",
+        "_translator",
+        "_waiting",
+        "_waiting_bytes",
+        "collector",
+        "ended",
+        "parse_ns",
+    )
+
+    def __init__(self, collector: Collector, translator: Translator, *, stream: bool) -> None:
+        self.collector = collector
+        self._translator = translator
+        self._stream = stream
+        self._is_stream = False
+        self._events = Events(collector, translator)
+        self._waiting: list[tuple[int, bytes]] = []
+        self._waiting_bytes = 0
+        self._body_bytes = 0
+        self._reader: Reader | None = None
+        self._broken: BaseException | None = None
+        self.ended = False
+        self.parse_ns = 0
+
+    @property
+    def done(self) -> bool:
+        """See the class."""
+        return self._events.done
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the connection was lost before a byte of the answer had come."""
+        return self._broken is not None and self._reader is not None and not self._reader.head_bytes
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the answer left its connection fit for another request."""
+        return self._reader is not None and self._reader.keep_alive and self._broken is None
+
+    def begin(self, reader: Reader) -> None:
+        """Begin, or begin anew on another connection."""
+        reader.begin()
+        self._reader = reader
+        self._broken = None
+        self.ended = False
+
+    def take(self, now_ns: int, data: bytes) -> None:
+        """Take what was read at `now_ns`."""
+        reader = self._reader
+        if reader is None:
+            return
+        if self.ended:
+            reader.keep_alive = False  # what follows the answer was not asked for
+            return
+        try:
+            self._read(now_ns, data, reader)
+        except httptools.HttpParserError as error:
+            self._fail(self._not_http(error))
+        except CallError as error:
+            self._fail(error)
+        if reader.complete:
+            self.ended = True
+
+    def lost(self, error: Exception | None) -> None:
+        """Take the connection's end: its error, or None where the server closed it in order."""
+        self._broken = error or ConnectionError("the server closed the connection")
+        self.ended = True
+        reader = self._reader
+        if error is None and reader is not None and reader.http_status is not None and reader.ends_with_connection():
+            reader.complete = True
+
+    def expired(self, now_ns: int) -> bool:
+        """Return whether the call's limit has passed, all that has come considered; if so, fail with it."""
+        if self.collector.limit()[0] > now_ns:
+            return False
+        self.catch_up()
+        if self.ended or self.done or self.collector.limit()[0] > now_ns:
+            return False
+        self._fail(self.collector.timed_out())
+        return True
+
+    def catch_up(self) -> None:
+        """Parse what waits of a stream."""
+        if not self._is_stream or not self._waiting:
+            return
+        begun_ns = time.perf_counter_ns()
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        try:
+            for now_ns, body in waiting:
+                self._events.feed(now_ns, body)
+        except CallError as error:
+            self._fail(error)
+        self.parse_ns += time.perf_counter_ns() - begun_ns
+
+    def judge(self) -> None:
+        """Put what came, once it has ended, into the collector."""
+        reader, collector = self._reader, self.collector
+        if reader is None or collector.http_status is None:
+            if self._broken is not None:
+                collector.fail(self._translator.network(self._broken, head_seen=False))
+            return
+        if self._is_stream:
+            self.catch_up()
+            self._finish_stream(reader)
+        elif not reader.complete:
+            self._fail_broken()
+        else:
+            self._judge_body(b"".join(body for _, body in self._waiting), reader)
+
+    def _read(self, now_ns: int, data: bytes, reader: Reader) -> None:
+        reader.feed(data)
+        if self.collector.http_status is None:
+            if reader.http_status is None:
+                return
+            self._take_head(now_ns, reader)
+        if reader.parts:
+            self._take_body(now_ns, reader)
+
+    def _take_head(self, now_ns: int, reader: Reader) -> None:
+        collector = self.collector
+        fields = {name.lower(): value for name, value in reader.headers.items()}
+        collector.on_head(now_ns, reader.http_status or 0, fields.get(b"content-type", b"").decode("latin-1"))
+        self._is_stream = self._stream and collector.http_status in _SUCCESSES and collector.is_event_stream
+        if b"content-encoding" in fields:
+            check_encoding(fields[b"content-encoding"].decode("latin-1"))
+
+    def _take_body(self, now_ns: int, reader: Reader) -> None:
+        parts = reader.parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._body_bytes += len(body)
+        check_size(self._body_bytes)
+        self._waiting.append((now_ns, body))
+        if not self._is_stream or reader.complete:
+            return
+        self._waiting_bytes += len(body)
+        # The server may leave the body open after its last event, which has no brace, also where it comes in halves.
+        if self._waiting_bytes > MAX_WAITING_BYTES or b"[DONE]" in body or b"{" not in body:
+            self.catch_up()
+
+    def _finish_stream(self, reader: Reader) -> None:
+        if reader.complete:
+            try:
+                self._events.finish(time.perf_counter_ns())
+            except CallError as error:
+                self.collector.fail(error)
+        elif not self.done:
+            self._fail_broken()
+
+    def _fail_broken(self) -> None:
+        if self._broken is not None:
+            self.collector.fail(self._translator.network(self._broken, head_seen=True))
+
+    def _judge_body(self, body: bytes, reader: Reader) -> None:
+        """Judge a body that is no stream."""
+        collector, translator = self.collector, self._translator
+        begun_ns = time.perf_counter_ns()
+        try:
+            if collector.http_status not in _SUCCESSES:
+                headers = self._headers(reader)
+                collector.fail(translator.status(collector.http_status or 0, _error_in(body), headers))
+            elif self._stream:
+                collector.fail(not_a_stream(body, collector, translator))
+            else:
+                take_answer(_answer_in(body, collector.content_type), collector, translator)
+        except CallError as error:
+            collector.fail(error)
+        except (ValueError, RecursionError) as error:
+            collector.fail(translator.undecodable(error, stream=False))
+        self.parse_ns += time.perf_counter_ns() - begun_ns
+
+    def _headers(self, reader: Reader) -> Mapping[str, str]:
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reader.headers.items()}
+
+    def _not_http(self, error: httptools.HttpParserError) -> CallError:
+        if self.collector.http_status is not None:
+            return self._translator.network(error, head_seen=True)
+        return CallError("bad_content_type", f"the answer is not HTTP: {self._translator.quote(str(error))}")
+
+    def _fail(self, error: CallError) -> None:
+        self.collector.fail(error)
+        self.ended = True
+
+
+def _error_in(body: bytes) -> object:
+    """Return what an error body says: its error object where it is JSON, else its text."""
+    text = body.decode(errors="replace").strip()
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return parsed.get("error", parsed) if isinstance(parsed, dict) else parsed
+
+
+def _answer_in(body: bytes, content_type: str) -> object:
+    """Return a body as the SDK would: JSON, or its text where it is neither said to be JSON nor looks like it.
+
+    Raises:
+        ValueError: It is said to be JSON and is not.
+        RecursionError: It is nested too deeply.
+    """
+    if content_type.partition(";")[0].endswith("json"):
+        return loose(json.loads(body))
+    try:
+        return loose(json.loads(body))
+    except ValueError:
+        return body.decode(errors="replace")

@@ -1,0 +1,67 @@
+"""How worker processes are started, and how one ended."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench.environment import start_method
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.context import ForkServerContext, SpawnContext
+    from multiprocessing.process import BaseProcess
+
+#: The module of each client that is worth loading once for all workers; one that is not there is passed over.
+_CLIENT_MODULES: Final = {"openai": "bench.clients.openai_sdk", "lean": "bench.clients.lean"}
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+def worker_context(client: str) -> ForkServerContext | SpawnContext:
+    """Return what makes processes: a fork server that imports once what N workers need, where there is one.
+
+    The fork server is one for the whole life of this process: what it imports is decided by the first call.
+
+    Args:
+        client: The client that the workers will use.
+    """
+    if start_method() == "forkserver":
+        context = multiprocessing.get_context("forkserver")
+        modules = ["bench.engines.process_worker", _CLIENT_MODULES.get(client, _CLIENT_MODULES["openai"])]
+        context.set_forkserver_preload(modules)
+        with _root_importable():
+            forkserver.ensure_running()
+        return context
+    return multiprocessing.get_context("spawn")
+
+
+@contextlib.contextmanager
+def _root_importable() -> Iterator[None]:
+    """Let a Python that starts inside the block find this package; it passes over a preload that it cannot find.
+
+    The fork server does not take over `sys.path`, and the current folder need not be the project's.
+    """
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(_ROOT) if before is None else os.pathsep.join((str(_ROOT), before))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def how_it_ended(process: BaseProcess) -> str:
+    """Say how a process ended, by its id and its signal's name or its exit code."""
+    code = process.exitcode
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return f"worker process {process.pid} was killed by {signal.Signals(-code).name}"
+    return f"worker process {process.pid} ended with exit code {code}"

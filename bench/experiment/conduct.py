@@ -1,0 +1,198 @@
+"""Doing an experiment: the null servers first, then block by block, every cell written down before the next begins."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from bench.clock import utc_label, utc_now
+from bench.experiment.cell import conditions, figures, run_cell
+from bench.experiment.payload import mismatches
+from bench.experiment.records import Cell, Experiment
+from bench.experiment.store import CELLS, save, tasks_file
+from bench.policy.validity import CellFacts, check_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from bench.experiment.cell import Observed, Server
+    from bench.experiment.records import Arm, CellKind, Conditions, Figures, Plan
+    from bench.policy.objectives import Objectives
+    from bench.policy.validity import Bounds
+    from bench.stop import StopSignal
+
+#: Exit codes of a cell that was done, though a task may have failed.
+_DONE: Final = frozenset({0, 1})
+
+#: Modes that use several cores; the others have one interpreter lock.
+_MANY_PROCESSES: Final = frozenset({"multiprocessing", "hybrid"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Whom cells ask.
+
+    Attributes:
+        options: What says so in a cell's command.
+        server: What counts on its side, where it is the experiment's own.
+        stamped: Whether it stamps what it sends with this machine's clock.
+    """
+
+    options: tuple[str, ...]
+    server: Server | None = None
+    stamped: bool = False
+
+
+class Watcher(Protocol):
+    """Told of an experiment's progress; must return at once and must not raise."""
+
+    def begun(self, arm: Arm, kind: CellKind, block: int) -> None:
+        """A cell starts."""
+
+    def ended(self, cell: Cell) -> None:
+        """A cell was written down."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What an experiment is done with.
+
+    Attributes:
+        directory: The experiment's.
+        target: Whom the measurements ask.
+        nulls: Whom the ceiling and the calibration ask; a kind that is absent is not done.
+        command: Returns the command of a cell: of an arm, the file of its tasks, whom it asks, and its seed.
+        environment: Of the cells' processes.
+        bounds: What a cell has to keep to count.
+        objectives: What counts as good.
+        stop: Ends it early.
+        watcher: Told of progress.
+    """
+
+    directory: Path
+    target: Target
+    nulls: Mapping[CellKind, Target]
+    command: Callable[[Arm, Path, Target, int], list[str]]
+    environment: Mapping[str, str]
+    bounds: Bounds
+    objectives: Objectives | None
+    stop: StopSignal
+    watcher: Watcher
+
+
+def conduct(experiment: Experiment, setup: Setup) -> Experiment:
+    """Run the cells that the plan asks for and the experiment does not have yet; each is written down as it ends.
+
+    Returns:
+        The experiment with its cells, `completed` or `interrupted`, not yet analysed.
+
+    Raises:
+        JournalError: The experiment cannot be written.
+    """
+    done = {(cell.arm, cell.kind, cell.block) for cell in experiment.cells}
+    for arm, kind, block, place in _steps(experiment.plan, setup.nulls):
+        if (arm.name, kind, block) in done:
+            continue
+        if setup.stop.wait_draining(0):
+            break
+        setup.watcher.begun(arm, kind, block)
+        cell = _cell(experiment, setup, arm, kind, block, place)
+        if setup.stop.wait_draining(0):
+            break  # it was cut short: a resumed experiment does it again
+        experiment = msgspec.structs.replace(experiment, cells=(*experiment.cells, cell))
+        save(setup.directory, experiment)
+        setup.watcher.ended(cell)
+    status = "interrupted" if setup.stop.draining else "completed"
+    return msgspec.structs.replace(experiment, status=status, ended_at=utc_label(utc_now()))
+
+
+def _steps(plan: Plan, nulls: Mapping[CellKind, Target]) -> Iterator[tuple[Arm, CellKind, int, int]]:
+    arms = {arm.name: arm for arm in plan.arms}
+    for kind in nulls:
+        yield from ((arm, kind, -1, place) for place, arm in enumerate(plan.arms) if arm.again is None)
+    for block, order in enumerate(plan.order):
+        yield from ((arms[name], "measurement", block, place) for place, name in enumerate(order))
+
+
+def _cell(experiment: Experiment, setup: Setup, arm: Arm, kind: CellKind, block: int, place: int) -> Cell:
+    target = setup.target if kind == "measurement" else setup.nulls[kind]
+    seed = experiment.plan.seed * 1000 + block + 1
+    tasks = tasks_file(setup.directory, arm.concurrency)
+    command = setup.command(arm, tasks, target, seed)
+    observed = run_cell(command, setup.directory / CELLS, setup.environment, target.server, setup.stop)
+    numbers, around = figures(observed, setup.objectives, stamped=target.stamped), conditions(observed)
+    facts = _facts(experiment, arm, observed, numbers, around)
+    if target.stamped and observed.run is not None and observed.summary is not None:
+        facts = msgspec.structs.replace(facts, payload_mismatches=mismatches(observed.run, tasks))
+    summary, manifest = observed.summary, observed.manifest
+    failed = summary is None or observed.exit_code not in _DONE
+    return Cell(
+        arm=arm.name,
+        kind=kind,
+        block=block,
+        place=place,
+        run=None if observed.run is None else observed.run.name,
+        exit_code=observed.exit_code,
+        error=(observed.said or f"its process ended with code {observed.exit_code}") if failed else None,
+        transport=None if summary is None else summary.transport,
+        workload=None if manifest is None else str(manifest.workload.get("fingerprint")),
+        tasks=0 if summary is None else summary.tasks.ok,
+        figures=numbers,
+        phases=None if observed.steady is None else observed.steady.phases,
+        conditions=around,
+        facts=facts,
+        reasons=check_cell(facts, setup.bounds),
+    )
+
+
+def _facts(experiment: Experiment, arm: Arm, observed: Observed, numbers: Figures, around: Conditions) -> CellFacts:
+    """Return what a cell is judged by."""
+    summary, part = observed.summary, observed.steady
+    lag_s = numbers.client_lag_p50_s
+    if lag_s is None:
+        lag_s = _calibrated(experiment, arm, "calibration", "client_lag_p50_s")
+    facts = CellFacts(
+        load_model="closed",
+        slots=arm.concurrency,
+        duration_s=None if part is None else part.end_s - part.begin_s,
+        clock_ratio=observed.machine.clock_ratio,
+        steal_share=around.steal_share,
+        pressure_some_share=around.pressure_share,
+        foreign_cpu_share=around.foreign_share,
+        server_lateness_p99_s=around.server_lateness_p99_s,
+        server_cpu_share=around.server_cpu_share,
+        little_ratio=None if part is None else part.busy_ratio,
+        in_flight_mean=None if part is None else part.in_flight_mean,
+        peak_in_flight_server=around.server_peak_in_flight,
+        calibration_error_s=lag_s,
+        ttft_p50_s=numbers.ttft_p50_s,
+    )
+    if summary is None:
+        return facts
+    cores = (os.cpu_count() or 1) if arm.mode in _MANY_PROCESSES else 1
+    cpu_s = summary.harness.cpu_s
+    return msgspec.structs.replace(
+        facts,
+        load_model=summary.load_model,
+        tasks=summary.tasks.total,
+        ok=summary.tasks.ok,
+        failed=summary.tasks.failed,
+        dropped=summary.tasks.dropped,
+        wakeup_lag_p99_s=summary.harness.wakeup_lag_p99_s,
+        cpu_share_client=None if cpu_s is None else cpu_s / observed.machine.wall_s / min(cores, arm.concurrency),
+        offered_per_s=summary.offered_per_s,
+        achieved_per_s=summary.achieved_per_s,
+    )
+
+
+def _calibrated(experiment: Experiment, arm: Arm, kind: CellKind, figure: str) -> float | None:
+    """Return what a null server told about an arm, or about the arm that it repeats."""
+    name = arm.again or arm.name
+    values = [getattr(cell.figures, figure) for cell in experiment.cells if cell.arm == name and cell.kind == kind]
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None

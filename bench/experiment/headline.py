@@ -1,0 +1,93 @@
+"""The first sentences of an experiment: which mode, how many at once, how sure, and at what cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.experiment.records import Arm, ArmRow, Comparison
+
+
+def headline(arms: Sequence[Arm], rows: Sequence[ArmRow], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """Return three sentences for each client, the first client's first: the best arm, the verdict, the cost.
+
+    Args:
+        arms: All arms.
+        rows: Each of them over its blocks.
+        comparisons: Every pair that was judged.
+    """
+    clients = dict.fromkeys(arm.client for arm in arms)
+    return tuple(words for client in clients for words in _of_client(client, arms, rows, comparisons))
+
+
+def _of_client(
+    client: str, arms: Sequence[Arm], rows: Sequence[ArmRow], comparisons: Sequence[Comparison]
+) -> Iterator[str]:
+    mine = {arm.name: arm for arm in arms if arm.client == client and arm.again is None}
+    rated = [row for row in rows if row.arm in mine and row.throughput is not None and row.throughput.ratio]
+    valid = [row for row in rated if row.blocks]
+    if not rated:
+        yield f"No cell of the {client} client gave a figure."
+        return
+    best = max(valid or rated, key=lambda row: row.throughput.ratio if row.throughput and row.throughput.ratio else 0.0)
+    arm = mine[best.arm]
+    rate = best.throughput
+    if rate is None or rate.ratio is None:
+        return
+    known = "" if valid else ", in cells that do not count"
+    interval = (
+        f"95 % interval {_number(rate.low)} to {_number(rate.high)}, {rate.n} blocks"
+        if rate.low is not None and rate.high is not None
+        else f"{rate.n} block, no interval"
+    )
+    yield (
+        f"With the {client} client, {arm.mode} with {arm.concurrency} in flight finishes the most: "
+        f"{_number(rate.ratio)} tasks/s ({interval}){known}."
+    )
+    yield _verdict(best.arm, comparisons)
+    yield _cost(best)
+
+
+def _verdict(best: str, comparisons: Sequence[Comparison]) -> str:
+    """Return what is known about the best arm against the others of its N."""
+    pairs = [
+        each
+        for each in comparisons
+        if each.kind == "modes" and each.metric == "throughput" and best in {each.a, each.b}
+    ]
+    if not pairs:
+        return "There is no other mode of this N to compare it with."
+    decided = [each for each in pairs if each.verdict.outcome != "no_verdict"]
+    if not decided:
+        return f"{_capital(pairs[0].words)}."
+    # The closest competitor says the most.
+    closest = min(decided, key=lambda each: abs((each.verdict.ratio.ratio or 1.0) - 1))
+    rest = len(pairs) - len(decided)
+    undecided = f"; {rest} of {len(pairs)} comparisons have no verdict" if rest else ""
+    return f"{_capital(closest.words)}{undecided}."
+
+
+def _cost(row: ArmRow) -> str:
+    figures, parts = row.figures, []
+    if figures.cpu_us_per_task is not None:
+        parts.append(f"{figures.cpu_us_per_task:,.0f} us of CPU a task")
+    if figures.peak_pss_mb is not None:
+        parts.append(f"{figures.peak_pss_mb:,.0f} MB of memory")
+    if figures.client_lag_p50_s is not None:
+        parts.append(f"{figures.client_lag_p50_s * 1e3:.2f} ms added to the first token")
+    cost = ", ".join(parts) or "not measured"
+    limited = f"; it is {' and '.join(row.limits)}" if row.limits else ""
+    return f"Its cost: {cost}{limited}."
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are shown
+
+
+def _capital(words: str) -> str:
+    """Begin a sentence; an arm's name stays as it is."""
+    return words if "/" in words.partition(" ")[0] else words[:1].upper() + words[1:]

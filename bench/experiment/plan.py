@@ -1,0 +1,137 @@
+"""What an experiment will do: its arms, how much work each cell gets, how long that takes, and what is left out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from bench.experiment.records import Arm, Plan
+from bench.policy.schedule import schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.experiment.records import Pace
+    from bench.records import Mode
+
+#: The estimate's own assumptions, in seconds; the first block corrects the time that is left.
+_COMMAND_S: Final = 1.2
+_PROCESS_S: Final = 0.06
+_CPU_S: Final[Mapping[str, float]] = {"openai": 6e-3, "lean": 2e-4, "scripted": 1e-4}
+
+#: A cell has at least this many tasks: less has no median.
+_MIN_TASKS: Final = 16
+
+#: Tasks of a slot that fall to warming up and running out.
+_EDGE_TASKS: Final = 2
+
+
+def make_arms(modes: Sequence[Mode], levels: Sequence[int], clients: Sequence[str]) -> tuple[Arm, ...]:
+    """Return every combination, and the first of the highest N once more: the A/A arm.
+
+    Serial has one slot, whatever the levels. Hybrid needs two.
+
+    Args:
+        modes: The concurrency models.
+        levels: The numbers of requests in flight.
+        clients: The clients.
+    """
+    arms = [
+        Arm(name=f"{client}/{mode}@{n}", mode=mode, concurrency=n, client=client)
+        for client in clients
+        for mode in modes
+        for n in ((1,) if mode == "serial" else sorted(set(levels)))
+        if mode != "hybrid" or n > 1
+    ]
+    if not arms:
+        return ()
+    highest = max(arm.concurrency for arm in arms)
+    first = next(arm for arm in arms if arm.concurrency == highest)
+    again = Arm(
+        name=f"{first.name} (again)",
+        mode=first.mode,
+        concurrency=first.concurrency,
+        client=first.client,
+        again=first.name,
+    )
+    return (*arms, again)
+
+
+def cell_tasks(arms: Sequence[Arm], *, tasks_per_slot: int, min_duration_s: float, latency_s: float) -> dict[int, int]:
+    """Return the tasks of a cell by N: enough for its steady part, the same for every arm of that N.
+
+    Args:
+        arms: All arms.
+        tasks_per_slot: At least this many for each slot.
+        min_duration_s: The steady part is to take this long, in seconds.
+        latency_s: Latency of a lone request, in seconds.
+    """
+    counts = {}
+    for n in sorted({arm.concurrency for arm in arms}):
+        cpu_s = max(_CPU_S.get(arm.client, 1e-3) for arm in arms if arm.concurrency == n)
+        rate_per_s = min(n / max(latency_s, 1e-6), 1 / cpu_s)
+        counts[n] = max(_MIN_TASKS, tasks_per_slot * n, math.ceil(min_duration_s * rate_per_s) + _EDGE_TASKS * n)
+    return counts
+
+
+def estimate_s(arm: Arm, tasks: int, *, latency_s: float, cores: int) -> float:
+    """Return about how long one cell of an arm takes, in seconds."""
+    n = arm.concurrency
+    processes = n if arm.mode == "multiprocessing" else min(cores, n) if arm.mode == "hybrid" else 0
+    width = min(cores, n) if processes else 1
+    cpu_s = _CPU_S.get(arm.client, 1e-3) / width
+    return _COMMAND_S + processes * _PROCESS_S + tasks * max((latency_s + _CPU_S.get(arm.client, 1e-3)) / n, cpu_s)
+
+
+def make_plan(  # noqa: PLR0913 - what a plan is made from
+    arms: Sequence[Arm],
+    *,
+    repeats: int,
+    seed: int,
+    tasks: Mapping[int, int],
+    pace: Pace,
+    cores: int,
+    calibrations: int,
+    budget_s: float | None = None,
+    objectives: str = "",
+) -> Plan:
+    """Return the plan of an experiment; where the budget is too small, the dearest arms are left out.
+
+    The arm that the A/A arm repeats is never left out.
+
+    Args:
+        arms: What is to be compared.
+        repeats: Blocks; each runs every arm once.
+        seed: Makes the order.
+        tasks: Tasks of a cell by N.
+        pace: How the server answers a lone request.
+        cores: Processor cores.
+        calibrations: Calibration cells of each arm, each about as long as a cell.
+        budget_s: How long it all may take.
+        objectives: The objectives as they were given.
+    """
+    rounds = repeats + calibrations
+    costs = {
+        arm.name: rounds * estimate_s(arm, tasks[arm.concurrency], latency_s=pace.latency_s, cores=cores)
+        for arm in arms
+    }
+    kept_names = {arm.again for arm in arms if arm.again} | {arm.name for arm in arms if arm.again}
+    dropped: dict[str, float] = {}
+    while budget_s is not None and sum(costs.values()) - sum(dropped.values()) > budget_s:
+        left = {name: cost for name, cost in costs.items() if name not in dropped and name not in kept_names}
+        if not left:
+            break
+        dearest = max(left, key=lambda name: left[name])
+        dropped[dearest] = costs[dearest]
+    kept = tuple(arm for arm in arms if arm.name not in dropped)
+    return Plan(
+        arms=kept,
+        order=schedule([arm.name for arm in kept], repeats, seed),
+        seed=seed,
+        tasks=dict(tasks),
+        dropped=dropped,
+        estimate_s=sum(costs[arm.name] for arm in kept),
+        budget_s=budget_s,
+        pace=pace,
+        objectives=objectives,
+    )

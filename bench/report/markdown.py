@@ -1,0 +1,101 @@
+"""A report as Markdown for a pull request: what came out, in at most about 60 lines, on standard output."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bench.report.experiment.plan import heading as experiment_heading
+from bench.report.experiment.shown import read
+from bench.report.experiment.tables import arms_table, comparison_tables, reasons_table
+from bench.report.fonts import ChartFonts
+from bench.report.load import load
+from bench.report.series import arrange
+from bench.report.tables import tables
+from bench.report.visible import visible
+from bench.report.words import heading, lead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bench.report.table import Cell, Table
+
+#: Rows of each table: together with headings and the first sentences a page stays within 60 lines.
+_ARMS_AT_MOST: Final = 14
+_VERDICTS_AT_MOST: Final = 10
+_REASONS_AT_MOST: Final = 7
+_RUNS_AT_MOST: Final = 12
+_SENTENCES_AT_MOST: Final = 9
+_WARNINGS_AT_MOST: Final = 4
+
+#: The columns of a page that say where raw files are: there are none behind a pull request.
+_LINKS: Final = frozenset({"raw"})
+
+#: What means something to Markdown or to HTML; a backslash before it makes it a character.
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>|~#&$])")
+
+
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it stands, on one line."""
+    return _SPECIAL.sub(r"\\\1", visible(" ".join(text.split())))
+
+
+def experiment_markdown(directory: Path) -> str:
+    """Return an experiment's page: first sentences, arms, verdicts on throughput, and what does not count.
+
+    Raises:
+        ConfigError: It cannot be read, or is damaged.
+    """
+    shown = read(directory)
+    analysis = shown.analysis
+    throughput = next(
+        table for table in comparison_tables(shown, decided_first=True) if table.name == "verdicts-throughput"
+    )
+    lines = [f"## {escaped(experiment_heading(shown))}", ""]
+    lines += [f"{escaped(sentence)}  " for sentence in analysis.headline[:_SENTENCES_AT_MOST]]
+    notes = [*(f"not alike: {words}" for words in analysis.differences), *analysis.warnings]
+    if notes:
+        lines += ["", *(f"- {escaped(note)}" for note in notes[:_WARNINGS_AT_MOST])]
+        lines += [f"- and {len(notes) - _WARNINGS_AT_MOST} more"] if len(notes) > _WARNINGS_AT_MOST else []
+    lines += ["", *_table(arms_table(shown, directory, highest_first=True), _ARMS_AT_MOST)]
+    lines += ["", *_table(throughput, _VERDICTS_AT_MOST)]
+    lines += ["", *_table(reasons_table(shown), _REASONS_AT_MOST)]
+    command = visible(shown.experiment.command, at_most=400).replace("`", "'")
+    lines += ["", f"Experiment {escaped(shown.experiment.experiment_id)}; again: `{command}`"]
+    return "\n".join(lines) + "\n"
+
+
+def runs_markdown(runs: Sequence[Path]) -> str:
+    """Return the page of one run, or of several: first sentences, figures, times and errors.
+
+    Raises:
+        ConfigError: One is not a run, or damaged.
+    """
+    shown = arrange([load(run) for run in dict.fromkeys(run.resolve() for run in runs)], ChartFonts())
+    wanted = ("runs", "times", "latency", "ttft", "errors")
+    found = [table for table in tables(shown) if table.name in wanted]
+    lines = [f"## {escaped(heading(shown))}", "", *(f"{escaped(sentence)}  " for sentence in lead(shown))]
+    for table in found:
+        lines += ["", *_table(table, _RUNS_AT_MOST if len(found) < len(wanted) - 1 else _REASONS_AT_MOST)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(table: Table, at_most: int) -> Iterator[str]:
+    yield f"**{escaped(table.title)}**"
+    yield ""
+    if not table.rows:
+        yield escaped(table.empty)
+        return
+    kept = [place for place, column in enumerate(table.columns) if column.name not in _LINKS]
+    yield f"| {' | '.join(escaped(table.columns[place].name) for place in kept)} |"
+    yield f"|{'|'.join('--:' if table.columns[place].numeric else '---' for place in kept)}|"
+    for row in table.rows[:at_most]:
+        yield f"| {' | '.join(_field(row[place]) for place in kept)} |"
+    if len(table.rows) > at_most:
+        yield ""
+        yield f"{len(table.rows) - at_most} more rows in the report."
+
+
+def _field(cell: Cell) -> str:
+    return escaped(f"{cell.text} ({cell.note})" if cell.note else cell.text)

@@ -1,0 +1,147 @@
+"""`compare` as a user calls it: cells in fresh processes, an experiment that can be gone on with, gates."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import pytest
+
+from bench.experiment.analyse import with_analysis
+from bench.experiment.store import EXPERIMENT, load
+from tests.command import COMMAND, wait_until
+from tests.experiments import make_experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.experiment.records import Experiment
+    from tests.command import StartCommand
+
+#: Small: two modes, four slots, answers of 30 ms.
+SMALL: Final = (
+    *("compare", "--modes", "threading", "asyncio", "-c", "4", "--client", "lean", "--min-duration", "0.2"),
+    *("--simulator", "ttft=0.02", "itl=0.002", "tokens=6", "--no-report"),
+)
+
+
+def compare(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Call the command and wait for it."""
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, check=False, encoding="utf-8")
+
+
+def the_experiment(folder: Path) -> Path:
+    """The one experiment below `results`."""
+    (path,) = (folder / "results").glob("*/" + EXPERIMENT)
+    return path.parent
+
+
+def test_an_experiment_is_whole(tmp_path: Path) -> None:
+    """Every arm runs once a block in a process of its own, on the same work, with its records beside it."""
+    done = compare(*SMALL, "--repeats", "2", cwd=tmp_path)
+    assert done.returncode in {0, 1}, done.stderr
+    directory = the_experiment(tmp_path)
+    experiment = load(directory)
+    assert experiment.status == "completed"
+    measured = [cell for cell in experiment.cells if cell.kind == "measurement"]
+    assert [cell.arm for cell in measured] == [name for order in experiment.plan.order for name in order]
+    assert {cell.exit_code for cell in measured} == {0}
+    assert len({cell.workload for cell in measured}) == 1
+    assert len({cell.run for cell in experiment.cells}) == len(experiment.cells)
+    pids = {
+        msgspec.json.decode((directory / "cells" / str(cell.run) / "run.json").read_bytes())["segments"][0]["pid"]
+        for cell in measured
+    }
+    assert len(pids) == len(measured)
+
+
+def test_r31_what_the_client_adds_is_measured_in_every_cell(tmp_path: Path) -> None:
+    """Against a server that stamps what it sends each cell says how much later the client saw it: above 0."""
+    compare(*SMALL, "--repeats", "1", cwd=tmp_path)
+    lags = [cell.figures.client_lag_p50_s for cell in load(the_experiment(tmp_path)).cells]
+    assert lags
+    assert all(lag is not None and 0 < lag < 0.5 for lag in lags)
+
+
+def test_r44_an_interrupted_experiment_is_gone_on_with(tmp_path: Path, start: StartCommand) -> None:
+    """Ctrl+C keeps every finished cell; `--resume` does the others, by the plan, and none twice."""
+    command = start(*SMALL, "--repeats", "3", cwd=tmp_path)
+    wait_until(lambda: cells_of(tmp_path) >= 3, "three cells")
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=60)
+    assert command.returncode == 130, err
+    directory = the_experiment(tmp_path)
+    before = load(directory)
+    assert before.status == "interrupted"
+    assert 3 <= len(before.cells) < 2 + 9
+    done = compare(*SMALL, "--resume", directory.name, cwd=tmp_path)
+    assert done.returncode in {0, 1}, done.stderr
+    after = load(directory)
+    assert after.status == "completed"
+    assert after.cells[: len(before.cells)] == before.cells
+    assert after.plan == before.plan
+    keys = [(cell.arm, cell.kind, cell.block) for cell in after.cells]
+    assert len(keys) == len(set(keys)) == 2 + 9
+
+
+def cells_of(folder: Path) -> int:
+    """How many cells are written down."""
+    return sum(len(load(path.parent).cells) for path in (folder / "results").glob("*/" + EXPERIMENT))
+
+
+@pytest.mark.parametrize(
+    ("gate", "code"),
+    [
+        ("asyncio.success_rate >= 0.99", 0),
+        ("asyncio.latency_p50 < 1us", 3),
+        ("asyncio.throughput >= 0.95 * baseline", 0),
+        ("threading.throughput >= 0.95 * baseline", 3),
+        ("serial.throughput >= 1", 3),
+    ],
+)
+def test_r42_gates(tmp_path: Path, gate: str, code: int) -> None:
+    """A gate that holds passes; one that fails, or cannot be shown, is exit code 3 and says which."""
+    now = kept(tmp_path, "now", make_experiment(lambda _arm, block: 100.0 + block))
+    before = kept(
+        tmp_path, "before", make_experiment(lambda arm, block: 100.0 + block + 50.0 * (arm.mode == "threading"))
+    )
+    done = compare(*SMALL, "--resume", now, "--gate", gate, "--baseline", before, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert gate in done.stdout
+
+
+def kept(folder: Path, name: str, experiment: Experiment) -> str:
+    """Keep an experiment whose cells are all done below `results`, and return its name."""
+    ceilings = [
+        msgspec.structs.replace(
+            next(cell for cell in experiment.cells if cell.arm == arm.name), kind="ceiling", block=-1
+        )
+        for arm in experiment.plan.arms
+        if arm.again is None
+    ]
+    (folder / "results" / name / "cells").mkdir(parents=True)
+    whole = with_analysis(msgspec.structs.replace(experiment, cells=(*ceilings, *experiment.cells)))
+    (folder / "results" / name / EXPERIMENT).write_bytes(msgspec.json.encode(whole))
+    return name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--gate", "asyncio is fast"), "is no gate"),
+        (("--slo", "ttft<soon"), "is no objective"),
+        (("--budget", "-1m"), "--budget"),
+        (("--resume", "nothing"), "'nothing' is no experiment"),
+        (("--modes", "hybrid", "-c", "1"), "hybrid takes at least 2"),
+        (("--repeats", "0"), "--repeats"),
+        (("--concurrency", "0"), "--concurrency"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    """What makes no experiment is refused with its option's name, before anything is sent."""
+    done = compare("compare", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
