@@ -206,6 +206,12 @@ class ConcurrentConfig:
     results_dir: Path = field(
         default=Path("results"), metadata=about("where runs are kept", group="Output", metavar="DIR")
     )
+    canary: bool = field(
+        default=False,
+        metadata=about(
+            "ask a server of known delay ten times a second, to tell what the client itself adds", group="How"
+        ),
+    )
     chunk_times: bool = field(
         default=False, metadata=about("keep the instant of every chunk in the records", group="Output")
     )

@@ -226,6 +226,9 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
         peak_pss_bytes: Most memory at once (proportional set size).
         wakeup_lag_p99_s: How late a thread of the parent woke that slept for 20 ms, 99th percentile.
         server_cpu_s: CPU time of the server that the run started for itself, which is no part of the others.
+        canaries: Requests to a server of known delay that were answered.
+        canary_p50_s: What the client added to their first token: half of them at most this.
+        canary_p99_s: The same for 99 of 100.
     """
 
     startup_s: float | None = None
@@ -234,6 +237,9 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
     peak_pss_bytes: int | None = None
     wakeup_lag_p99_s: float | None = None
     server_cpu_s: float | None = None
+    canaries: int | None = None
+    canary_p50_s: float | None = None
+    canary_p99_s: float | None = None
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):

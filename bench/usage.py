@@ -40,7 +40,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         processes_peak: Most processes seen at once, this one included.
         wakeup_lag_p50_s: How late a thread woke that slept for 20 ms; with its 99th percentile, which needs 662
             samples or 13 s, and its maximum.
-        server_cpu_s: CPU time of the excluded processes: the run's own server. None without any.
+        server_cpu_s: CPU time of the run's own server. None without any.
     """
 
     cpu_s: float
@@ -60,10 +60,12 @@ class UsageMonitor:
 
     Args:
         excluded_pids: Descendants that are not the harness: a simulator, a local model.
+        server_pid: The one of them whose CPU time is told.
     """
 
-    def __init__(self, *, excluded_pids: Collection[int] = ()) -> None:
+    def __init__(self, *, excluded_pids: Collection[int] = (), server_pid: int | None = None) -> None:
         self._excluded = frozenset(excluded_pids)
+        self._server_pid = server_pid
         self._self = psutil.Process()
         self._ended = threading.Event()
         self._threads = (
@@ -75,7 +77,7 @@ class UsageMonitor:
         self._reported_s = 0.0
         self._own_at_start_s = 0.0
         self._others_at_start_s: dict[psutil.Process, float] = {}
-        self._servers_at_start_s: dict[psutil.Process, float] = {}
+        self._server: tuple[psutil.Process, float] | None = None
         self._peak_pss_bytes: int | None = None
         self._processes_peak = 1
         self._usage: Usage | None = None
@@ -103,10 +105,10 @@ class UsageMonitor:
         # What a process that is here already has used belongs to an earlier run.
         self._others_at_start_s = {process: _cpu_s(process) for process in self._descendants()}
         self._own_at_start_s = _own_cpu_s()
-        for pid in self._excluded:
+        if self._server_pid is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
-                server = psutil.Process(pid)
-                self._servers_at_start_s[server] = _cpu_s(server)
+                server = psutil.Process(self._server_pid)
+                self._server = server, _cpu_s(server)
         for thread in self._threads:
             thread.start()
 
@@ -144,9 +146,10 @@ class UsageMonitor:
             return _own_cpu_s() - self._own_at_start_s + living_s + self._reported_s
 
     def _server_cpu_s(self) -> float | None:
-        """Return what the excluded processes used; one that has ended meanwhile no longer tells."""
-        spent = [_cpu_s(server) - before for server, before in self._servers_at_start_s.items() if _is_alive(server)]
-        return sum(spent) if spent else None
+        """Return what the server used; one that has ended meanwhile no longer tells."""
+        if self._server is None or not _is_alive(self._server[0]):
+            return None
+        return _cpu_s(self._server[0]) - self._server[1]
 
     def _descendants(self) -> Iterator[psutil.Process]:
         """Yield the harness's other processes; one that has ended and reported is none, though it may be listed yet."""

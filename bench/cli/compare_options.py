@@ -146,4 +146,4 @@ def compare_options(*, budget: str | None = None) -> tuple[Option, ...]:
         budget: The default of --budget.
     """
     own = (dataclasses.replace(option, default=budget) if option.field == "budget" else option for option in _OWN)
-    return (*own, *run_options(without=_NOT_SHARED))
+    return (*own, *run_options(without=_NOT_SHARED, canary=True))

@@ -83,7 +83,8 @@ def say_analysis(experiment: Experiment) -> None:
     analysis = experiment.analysis
     if analysis is None:
         return
-    for words in (*analysis.headline, *analysis.differences):
+    # What was not alike comes before any winner.
+    for words in (*(f"not alike: {words}" for words in analysis.differences), *analysis.headline):
         say(printable(words))
     console = output_console(sys.stdout)
     write(console, Text("Arms", style="bold"), rows([_arm_cells(row) for row in analysis.arms], console.width - 1))

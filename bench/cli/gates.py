@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from bench.cli.messages import say
 from bench.experiment.analyse import metric_value
+from bench.experiment.baseline import baseline_bars
 from bench.experiment.store import find, load
 from bench.observe.text import printable
-from bench.policy.gate import PLAIN, TIMES, GateArm, evaluate
+from bench.policy.gate import PLAIN, TIMES, GateArm, GateResult, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,14 +27,24 @@ def hold_gates(gates: Sequence[Gate], experiment: Experiment, baseline: str | No
     """
     if not gates:
         return True
-    arms = _arms(experiment)
-    before = None if baseline is None else _arms(load(find(baseline, results_dir)))
-    results = [evaluate(gate, arms, before) for gate in gates]
+    before = None if baseline is None else load(find(baseline, results_dir))
+    results = [_held(gate, experiment, before) for gate in gates]
     for result in results:
         say(printable(f"gate {result.outcome.replace('_', ' ')}: {result.gate}"))
         for words in result.words:
             say(printable(f"  {words}"))
     return all(result.outcome == "passed" for result in results)
+
+
+def _held(gate: Gate, experiment: Experiment, before: Experiment | None) -> GateResult:
+    """Hold one gate; figures of another machine, other software or other work are no baseline."""
+    arms = _arms(experiment)
+    if before is None or gate.factor is None:
+        return evaluate(gate, arms, None)
+    bars = baseline_bars(experiment, before, [arm.name for arm in arms if gate.fits(arm)])
+    if bars:
+        return GateResult(gate=gate.text, outcome="not_shown", words=bars)
+    return evaluate(gate, arms, _arms(before))
 
 
 def _arms(experiment: Experiment) -> list[GateArm]:

@@ -27,6 +27,7 @@ class Job:
         emit: Takes each result exactly once, encoded as JSON.
         ready: To be called once, when all slots stand ready and before the first draw.
         worker_cpu: Takes the CPU seconds of a worker process that ended.
+        canary: Takes what the client added to a canary's first token, in seconds.
     """
 
     slots: int
@@ -38,6 +39,7 @@ class Job:
     emit: Callable[[bytes], None]
     ready: Callable[[], None]
     worker_cpu: Callable[[float], None]
+    canary: Callable[[float], None]
 
 
 class Engine(Protocol):

@@ -11,6 +11,7 @@ import msgspec
 import uvloop
 
 from bench.clients.make import make_async_client
+from bench.engines.canary import canary_on_loop
 from bench.records import WorkerId
 from bench.worker import TaskWorker
 
@@ -46,7 +47,8 @@ async def _run(job: Job) -> None:
         job.ready()
         slots += [loop.create_task(_slot(job, worker, client, number)) for number in range(job.slots)]
         with job.stop.watched(on_stop):
-            await asyncio.wait(slots)
+            async with canary_on_loop(job.spec, job.clock, job.canary):
+                await asyncio.wait(slots)
     finally:
         await client.aclose()
     for slot in slots:

@@ -27,6 +27,8 @@ READY: Final = b"r"
 LOG: Final = b"l"
 #: From the worker: results as JSON, each with its slot.
 RESULT: Final = b"t"
+#: From the worker: what its client added to a canary, in seconds.
+CANARY: Final = b"k"
 #: From the worker, as its last: its CPU seconds.
 CPU: Final = b"u"
 

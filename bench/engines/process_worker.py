@@ -20,6 +20,7 @@ import uvloop
 from bench.clients.make import make_async_client, make_sync_client
 from bench.clock import MonotonicClock
 from bench.engines import pipe
+from bench.engines.canary import canary_in_thread, canary_on_loop
 from bench.logcontext import logging_to_parent
 from bench.records import WorkerId
 from bench.stop import StopSignal
@@ -104,9 +105,10 @@ def _do_tasks(channel: _Channel, spec: WorkerSpec, slot: int) -> None:
     worker = TaskWorker(spec, MonotonicClock(), stop)
     who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=slot)
     encoder = msgspec.json.Encoder()
-    while (assignment := inbox.get()) is not None:
-        line = encoder.encode(worker.run(assignment, client, who))
-        channel.send(pipe.RESULT, pipe.pack_done([(slot, line)]))
+    with canary_in_thread(spec, MonotonicClock(), lambda added_s: channel.send(pipe.CANARY, repr(added_s).encode())):
+        while (assignment := inbox.get()) is not None:
+            line = encoder.encode(worker.run(assignment, client, who))
+            channel.send(pipe.RESULT, pipe.pack_done([(slot, line)]))
     client.close()
 
 
@@ -150,6 +152,7 @@ class _LoopSlots(asyncio.Protocol):
     def __init__(self, spec: WorkerSpec, slots: range) -> None:
         self._loop = asyncio.get_running_loop()
         self._client = make_async_client(spec.client, spec.endpoint)
+        self._spec = spec
         self._stop = StopSignal()
         self._worker = TaskWorker(spec, MonotonicClock(), self._stop)
         self._who = {
@@ -165,7 +168,10 @@ class _LoopSlots(asyncio.Protocol):
     async def run(self) -> None:
         """Say that all slots are ready, and return when the parent has nothing left to do."""
         self.send(pipe.READY)
-        await self._ended
+        async with canary_on_loop(
+            self._spec, MonotonicClock(), lambda added_s: self.send(pipe.CANARY, repr(added_s).encode())
+        ):
+            await self._ended
         await self._client.aclose()
 
     async def close(self) -> None:

@@ -9,6 +9,8 @@ import selectors
 import socket
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+import msgspec
+
 from bench.clock import NS_PER_S
 from bench.engines import pipe
 from bench.engines.launch import how_it_ended, worker_context
@@ -126,7 +128,7 @@ class _Pool:
         ours, theirs = socket.socketpair()
         process = self._context.Process(
             target=self._serve,
-            args=(theirs, self._job.spec, slots, _log.getEffectiveLevel()),
+            args=(theirs, self._spec_of(place), slots, _log.getEffectiveLevel()),
             name=f"worker-{place}",
             daemon=True,
         )
@@ -143,6 +145,11 @@ class _Pool:
         self._selector.register(ours, selectors.EVENT_READ, worker)
         return worker
 
+    def _spec_of(self, place: int) -> WorkerSpec:
+        """Return what a worker is given; one of them alone has the canary."""
+        spec = self._job.spec
+        return spec if place == 0 else msgspec.structs.replace(spec, canary=None)
+
     def _on_readable(self, worker: WorkerProcess) -> None:
         """Take in all that a worker sent, then give it new tasks for all slots that became free."""
         messages = worker.read()
@@ -150,22 +157,28 @@ class _Pool:
             self._on_death(worker)
             return
         for kind, content in messages:
-            match kind:
-                case pipe.RESULT:
-                    for slot, line in pipe.unpack_done(content):
-                        worker.finished(slot)
-                        self._job.emit(line)
-                case pipe.LOG:
-                    replay(content)
-                case pipe.READY:
-                    worker.ready = True
-                    worker.failed_starts = 0
-                    self._on_ready()
-                case _:
-                    self._job.worker_cpu(float(content))
-                    self._end(worker)
+            self._take(worker, kind, content)
         if self._running and worker in self._open:
             self._feed([worker])
+
+    def _take(self, worker: WorkerProcess, kind: bytes, content: bytes) -> None:
+        """Take in one message."""
+        match kind:
+            case pipe.RESULT:
+                for slot, line in pipe.unpack_done(content):
+                    worker.finished(slot)
+                    self._job.emit(line)
+            case pipe.LOG:
+                replay(content)
+            case pipe.CANARY:
+                self._job.canary(float(content))
+            case pipe.READY:
+                worker.ready = True
+                worker.failed_starts = 0
+                self._on_ready()
+            case _:
+                self._job.worker_cpu(float(content))
+                self._end(worker)
 
     def _on_ready(self) -> None:
         if not self._running and all(worker.ready for worker in self._workers):

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from bench.clients.make import make_sync_client
+from bench.engines.canary import canary_in_thread
 from bench.engines.threads import work
 from bench.records import WorkerId
 from bench.worker import TaskWorker
@@ -24,7 +25,10 @@ class SerialEngine:
         worker = TaskWorker(job.spec, job.clock, job.stop)
         who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=0)
         try:
-            with job.stop.watched(lambda: client.cancel_all() if job.stop.cancelled else None):
+            with (
+                job.stop.watched(lambda: client.cancel_all() if job.stop.cancelled else None),
+                canary_in_thread(job.spec, job.clock, job.canary),
+            ):
                 job.ready()
                 work(job, worker, client, who)
         finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.clients.make import make_sync_client
+from bench.engines.canary import canary_in_thread
 from bench.errors import WorkerError
 from bench.records import WorkerId
 from bench.worker import TaskWorker
@@ -36,7 +37,10 @@ class ThreadsEngine:
         threads = [threading.Thread(target=slot, args=(n,), name=f"slot-{n}", daemon=True) for n in range(job.slots)]
         started: list[threading.Thread] = []
         try:
-            with job.stop.watched(lambda: client.cancel_all() if job.stop.cancelled else None):
+            with (
+                job.stop.watched(lambda: client.cancel_all() if job.stop.cancelled else None),
+                canary_in_thread(job.spec, job.clock, job.canary),
+            ):
                 try:
                     _start_all(threads, started, job.stop)
                     job.ready()

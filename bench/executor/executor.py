@@ -16,15 +16,17 @@ from bench.engines.choose import engine_for
 from bench.environment import usable_cores
 from bench.errors import ConfigError, JournalError, RunError
 from bench.executor.arrivals import arrivals
+from bench.executor.canary import canary_server
 from bench.executor.document import write_document
 from bench.executor.ledger import Ledger
 from bench.executor.manifest import first_manifest, first_segment
 from bench.journal import SUMMARY, Journal, create_run_directory, write_atomically
 from bench.policy.retry import RetryPolicy
+from bench.policy.statistics import percentile
 from bench.records import HarnessCost, RunStatus
 from bench.stop import StopSignal
 from bench.summary import Summary, summarise
-from bench.usage import UsageMonitor
+from bench.usage import Usage, UsageMonitor
 from bench.worker import WorkerSpec
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
     from bench.observers import Observer
     from bench.providers import Endpoint
+    from bench.worker.spec import Canary
     from bench.workload import Workload
 
 _log = logging.getLogger("bench.executor")
@@ -106,6 +109,7 @@ class Run:
         self._endpoint = endpoint
         self._startup_s: float | None = None
         self._startup_cpu_s: float | None = None
+        self._added_s: list[float] = []
         self.directory = create_run_directory(config.results_dir, config.mode, now)
         segment = first_segment(now, self._origin_ns)
         manifest = first_manifest(self.directory.name, config, workload, endpoint, command, segment)
@@ -127,21 +131,34 @@ class Run:
         """
         stop = stop or StopSignal()
         ledger = Ledger(iter(self._workload), self._journal, observers, self._clock, stop, self._arrivals)
-        excluded = () if self._endpoint.pid is None else (self._endpoint.pid,)
-        monitor = UsageMonitor(excluded_pids=excluded)
         _log.info("%d tasks, mode %s, %d slots", self._workload.count, self._config.mode, self._config.slots)
-        monitor.start()
-        error = self._run_engine(self._job(ledger, stop, observers, monitor))
-        usage = monitor.stop()
-        cost = HarnessCost(
+        with contextlib.ExitStack() as servers_of_own:
+            try:
+                canary = servers_of_own.enter_context(canary_server(wanted=self._config.canary))
+            except RunError as failure:
+                return self._close(str(failure), HarnessCost())
+            servers = [self._endpoint.pid, None if canary is None else canary.endpoint.pid]
+            monitor = UsageMonitor(
+                excluded_pids=[pid for pid in servers if pid is not None], server_pid=self._endpoint.pid
+            )
+            monitor.start()
+            error = self._run_engine(self._job(ledger, stop, observers, monitor, canary))
+            usage = monitor.stop()
+        return self._close(error or (str(ledger.error) if ledger.error else None), self._cost(usage))
+
+    def _cost(self, usage: Usage) -> HarnessCost:
+        added = sorted(self._added_s)
+        return HarnessCost(
             startup_s=self._startup_s,
             startup_cpu_s=self._startup_cpu_s,
             cpu_s=usage.cpu_s,
             peak_pss_bytes=usage.peak_pss_bytes,
             wakeup_lag_p99_s=usage.wakeup_lag_p99_s,
             server_cpu_s=usage.server_cpu_s,
+            canaries=len(added) if self._config.canary else None,
+            canary_p50_s=percentile(added, 0.5) if added else None,
+            canary_p99_s=percentile(added, 0.99) if added else None,
         )
-        return self._close(error or (str(ledger.error) if ledger.error else None), cost)
 
     def _run_engine(self, job: Job) -> str | None:
         """Return why the run had to stop, if it had to."""
@@ -154,7 +171,14 @@ class Run:
             return f"a bug stopped the run ({type(bug).__name__}: {bug}); its traceback is in the run's log"
         return None
 
-    def _job(self, ledger: Ledger, stop: StopSignal, observers: Sequence[Observer], monitor: UsageMonitor) -> Job:
+    def _job(
+        self,
+        ledger: Ledger,
+        stop: StopSignal,
+        observers: Sequence[Observer],
+        monitor: UsageMonitor,
+        canary: Canary | None,
+    ) -> Job:
         begun_ns = self._clock.now_ns()
 
         def ready() -> None:
@@ -167,13 +191,14 @@ class Run:
         return Job(
             slots=self._config.slots,
             processes=self._config.processes or min(usable_cores(), self._config.slots),
-            spec=self._spec(),
+            spec=msgspec.structs.replace(self._spec(), canary=canary),
             clock=self._clock,
             stop=stop,
             draw=ledger.draw,
             emit=ledger.emit,
             ready=ready,
             worker_cpu=monitor.add_cpu,
+            canary=self._added_s.append,
         )
 
     def _spec(self) -> WorkerSpec:

@@ -9,6 +9,7 @@ import msgspec
 
 from bench.experiment.headline import headline
 from bench.experiment.records import Analysis, ArmRow, Comparison, Figures, Scaling
+from bench.experiment.work import work_differences
 from bench.policy.paired import paired_ratio
 from bench.policy.scaling import LoadPoint, knee
 from bench.policy.schedule import order_faults
@@ -51,7 +52,7 @@ def analyse(experiment: Experiment) -> Analysis:
     return Analysis(
         headline=headline(plan.arms, rows, comparisons),
         arms=rows,
-        differences=tuple(_differences(plan.arms, by_arm)),
+        differences=tuple(work_differences(plan.arms, by_arm)),
         comparisons=comparisons,
         scaling=tuple(_scaling(plan.arms, by_arm, rows)),
         warnings=tuple(_warnings(experiment, by_arm)),
@@ -199,16 +200,6 @@ def _scaling(arms: Sequence[Arm], by_arm: dict[str, list[Cell | None]], rows: Se
                 if cell is not None and cell.valid and cell.figures.throughput
             ]
             yield Scaling(name=name, knee=knee(points), usl=usl(seen))
-
-
-def _differences(arms: Sequence[Arm], by_arm: dict[str, list[Cell | None]]) -> Iterator[str]:
-    """Yield what arms of one N did not do alike."""
-    for n in sorted({arm.concurrency for arm in arms}):
-        works = {
-            cell.workload for arm in arms if arm.concurrency == n for cell in by_arm[arm.name] if cell is not None
-        } - {None}
-        if len(works) > 1:
-            yield f"with {n} in flight the arms did not do the same work: {len(works)} different workloads"
 
 
 def _warnings(experiment: Experiment, by_arm: dict[str, list[Cell | None]]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from bench.experiment.cell import conditions, figures, run_cell
 from bench.experiment.payload import mismatches
 from bench.experiment.records import Cell, Experiment
 from bench.experiment.store import CELLS, save, tasks_file
+from bench.experiment.work import read_work
 from bench.policy.validity import CellFacts, check_cell
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.cell import Observed, Server
     from bench.experiment.records import Arm, CellKind, Conditions, Figures, Plan
+    from bench.policy.comparability import WorkFacts
     from bench.policy.objectives import Objectives
     from bench.policy.validity import Bounds
     from bench.stop import StopSignal
@@ -147,6 +149,19 @@ def _cell(experiment: Experiment, setup: Setup, arm: Arm, kind: CellKind, block:
         conditions=around,
         facts=facts,
         reasons=check_cell(facts, setup.bounds),
+        work=_work(arm, observed),
+    )
+
+
+def _work(arm: Arm, observed: Observed) -> WorkFacts | None:
+    """Return what a cell was asked and answered."""
+    if observed.run is None or observed.manifest is None or observed.summary is None:
+        return None
+    return read_work(
+        observed.run,
+        name=arm.name,
+        workload=str(observed.manifest.workload.get("fingerprint")),
+        in_flight_mean=None if observed.steady is None else observed.steady.in_flight_mean,
     )
 
 
@@ -183,6 +198,7 @@ def _facts(experiment: Experiment, arm: Arm, observed: Observed, numbers: Figure
         ok=summary.tasks.ok,
         failed=summary.tasks.failed,
         dropped=summary.tasks.dropped,
+        canary_error_s=summary.harness.canary_p50_s,
         wakeup_lag_p99_s=summary.harness.wakeup_lag_p99_s,
         cpu_share_client=None if cpu_s is None else cpu_s / observed.machine.wall_s / min(cores, arm.concurrency),
         offered_per_s=summary.offered_per_s,

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from bench.policy.comparability import WorkFacts
 from bench.policy.paired import PairedRatio
 from bench.policy.scaling import Knee
 from bench.policy.usl import Usl
@@ -153,6 +154,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         workload: Fingerprint of what it was given to do.
         facts: What it was judged by.
         reasons: What speaks against using it.
+        work: What it was asked and answered; None where it gave no records.
     """
 
     arm: str
@@ -170,6 +172,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     conditions: Conditions
     facts: CellFacts
     reasons: tuple[Reason, ...]
+    work: WorkFacts | None = None
 
     @property
     def valid(self) -> bool:

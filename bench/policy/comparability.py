@@ -25,7 +25,8 @@ class WorkFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: As shown.
         tasks: Tasks that ended.
-        workload_fingerprint: Of the prompts and their parameters.
+        workload_fingerprint: Of the prompts and their parameters, in their order.
+        prompt_set: Of the different ones among them, in no order: the same for two lists of which one is longer.
         output_tokens_p50: Median tokens of an answer; beside it the 95th percentile.
         finish_reasons: Answers by finish reason.
         errors: Failed tasks by type of error.
@@ -37,6 +38,7 @@ class WorkFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     tasks: int
     workload_fingerprint: str | None = None
+    prompt_set: str | None = None
     output_tokens_p50: float | None = None
     output_tokens_p95: float | None = None
     finish_reasons: dict[str, int] | None = None

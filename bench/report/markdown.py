@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from bench.report.experiment.plan import heading as experiment_heading
 from bench.report.experiment.shown import read
-from bench.report.experiment.tables import arms_table, comparison_tables, reasons_table
+from bench.report.experiment.tables import arms_table, reasons_table
+from bench.report.experiment.verdicts import comparison_tables
 from bench.report.fonts import ChartFonts
 from bench.report.load import load
 from bench.report.series import arrange

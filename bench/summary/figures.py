@@ -74,6 +74,9 @@ class HarnessFigures(msgspec.Struct, frozen=True, kw_only=True):
         peak_pss_bytes: Most memory at once.
         wakeup_lag_p99_s: How late a sleeping thread of the parent woke.
         server_cpu_s: CPU time of the server that the run started for itself.
+        canaries: Requests to a server of known delay that were answered.
+        canary_p50_s: What the client added to their first token: half of them at most this.
+        canary_p99_s: The same for 99 of 100.
     """
 
     startup_s: float | None
@@ -83,6 +86,9 @@ class HarnessFigures(msgspec.Struct, frozen=True, kw_only=True):
     peak_pss_bytes: int | None
     wakeup_lag_p99_s: float | None
     server_cpu_s: float | None = None
+    canaries: int | None = None
+    canary_p50_s: float | None = None
+    canary_p99_s: float | None = None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,4 +34,7 @@ def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures
         peak_pss_bytes=None if peak is None else int(peak),
         wakeup_lag_p99_s=combined("wakeup_lag_p99_s", max),
         server_cpu_s=combined("server_cpu_s", sum),
+        canaries=None if (canaries := combined("canaries", sum)) is None else int(canaries),
+        canary_p50_s=combined("canary_p50_s", max),
+        canary_p99_s=combined("canary_p99_s", max),
     )

@@ -26,6 +26,18 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     prior: tuple[Attempt, ...] = ()
 
 
+class Canary(msgspec.Struct, frozen=True, kw_only=True):
+    """A server whose answers take a known time, asked beside the slots.
+
+    Attributes:
+        endpoint: Where it listens.
+        delay_s: From a request's last byte to its first token.
+    """
+
+    endpoint: Endpoint
+    delay_s: float
+
+
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What every worker of a run shares; picklable.
 
@@ -42,6 +54,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         origin_utc_s: The same instant as UTC seconds since 1970, for labels.
         chunk_times: Whether the records keep the instant of every chunk.
         seed: Seed of the retries' jitter.
+        canary: Whom to ask beside the slots, if anybody.
     """
 
     endpoint: Endpoint
@@ -55,4 +68,5 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     origin_utc_s: float
     chunk_times: bool
     seed: int
+    canary: Canary | None = None
     max_wait_s: float | None = None

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from bench.report.build import build_report
+from bench.report.experiment.build import build_experiment_report
 from bench.report.theme import ROLES
 from tests.browser import Browser, Seen, browser
+from tests.experiment_cases import CASES as EXPERIMENTS
+from tests.experiment_cases import make_experiment
 from tests.report_cases import CASES
 from tests.report_runs import make_run
 
@@ -23,6 +26,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 NARROW_PX: Final = 390
 WIDE_PX: Final = 1440
+
+#: Begins the name of a case that is an experiment.
+EXPERIMENT: Final = "experiment, "
 
 #: Boxes of lines of text are higher than their letters: so much of it may touch.
 SLACK_PX: Final = 3.0
@@ -41,6 +47,8 @@ def page_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def made(case: str) -> Path:
         root = tmp_path_factory.mktemp("report 报告")
+        if case.startswith(EXPERIMENT):
+            return build_experiment_report(make_experiment(root, EXPERIMENTS[case.removeprefix(EXPERIMENT)]))
         return build_report([make_run(root / "runs", plan) for plan in CASES[case]], root / "out")
 
     return functools.cache(made)
@@ -71,7 +79,13 @@ def holds(outer: Seen, inner: Seen) -> bool:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width_px", [NARROW_PX, WIDE_PX])
-@pytest.mark.parametrize("case", ["four modes", "twelve", "all failed", "600 workers", "hostile"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("four modes", "twelve", "all failed", "600 workers", "hostile"),
+        *(f"{EXPERIMENT}{case}" for case in ("two clients", "sweep", "all invalid", "hostile")),
+    ],
+)
 def test_nothing_overlaps_or_leaves_the_window(
     chromium: Browser, page_of: Callable[[str], Path], case: str, width_px: int, scheme: str
 ) -> None:
@@ -92,7 +106,7 @@ def test_nothing_overlaps_or_leaves_the_window(
         assert overlapping(items) == [], kind
 
 
-@pytest.mark.parametrize("case", ["four modes", "hostile"])
+@pytest.mark.parametrize("case", ["four modes", "hostile", f"{EXPERIMENT}all invalid", f"{EXPERIMENT}hostile"])
 def test_no_address_is_asked_for_and_nothing_is_refused(
     chromium: Browser, page_of: Callable[[str], Path], case: str
 ) -> None:
@@ -107,9 +121,11 @@ def test_no_address_is_asked_for_and_nothing_is_refused(
     assert chromium.complaints() == []
 
 
-def test_hostile_text_does_nothing(chromium: Browser, page_of: Callable[[str], Path]) -> None:
-    """Markup from topics, models and messages makes no element; its text can be read."""
-    chromium.open(page_of("hostile"), width_px=WIDE_PX)
+@pytest.mark.parametrize("case", ["hostile", f"{EXPERIMENT}hostile"])
+def test_hostile_text_does_nothing(chromium: Browser, page_of: Callable[[str], Path], case: str) -> None:
+    """Markup from topics, models, clients and messages makes no element; its text can be read."""
+    chromium.open(page_of(case), width_px=WIDE_PX)
+    chromium.run("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert chromium.run("return document.querySelectorAll('script, img, iframe').length") == 0
     shown = chromium.run("return document.body.innerText")
     assert isinstance(shown, str)

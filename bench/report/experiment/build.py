@@ -17,11 +17,10 @@ from bench.report.experiment.shown import read
 from bench.report.experiment.tables import (
     arms_table,
     cells_table,
-    comparison_tables,
     conditions_table,
     reasons_table,
-    scaling_table,
 )
+from bench.report.experiment.verdicts import comparison_tables, scaling_table
 from bench.report.fonts import ChartFonts
 from bench.report.page import page
 from bench.report.provenance import address

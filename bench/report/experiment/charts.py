@@ -66,7 +66,7 @@ def _against_n(
     ]
     if name == "throughput":
         plots += [_of_the_best(plot) for plot in plots]
-        caption += " Below, the same as a share of the best mode of each N: its axis does not begin at 0."
+        caption += " Also as a share of the best mode of each N, on an axis that does not begin at 0."
     columns = len(shown.clients) if len(shown.clients) > 1 else len(plots)
     return Chart(
         name=name, title=title, caption=caption, draw=lambda paper: draw_plots(paper, plots, columns=min(3, columns))

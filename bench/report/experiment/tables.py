@@ -1,12 +1,9 @@
-"""The tables of an experiment: arms, verdicts, what counts and why not, and what machine and server did."""
+"""The tables of an experiment: its arms, what counts and why not, and what machine and server did."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bench.experiment.analyse import METRICS
-from bench.policy.paired import times
-from bench.policy.verdict_words import metric_words
 from bench.report.experiment.shown import INVALID
 from bench.report.numbers import NOT_AVAILABLE, count, in_unit, number, percent
 from bench.report.provenance import address
@@ -18,25 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bench.experiment.records import Cell, Comparison
+    from bench.experiment.records import Cell
     from bench.policy.paired import PairedRatio
     from bench.report.experiment.shown import ShownArm, ShownExperiment
 
 #: What a process said when it could not begin may be a page.
 _SAID_AT_MOST: Final = 300
 
-#: p values below this are as good as none.
-_SMALLEST_P: Final = 0.0001
-
 #: Of all CPU time, or of the time.
 _SHARES: Final = ("steal_share", "busy_share", "foreign_share", "pressure_share")
-
-_OUTCOMES: Final = {
-    "a_faster": "{a} better",
-    "b_faster": "{b} better",
-    "equivalent": "equivalent",
-    "no_verdict": "no verdict",
-}
 
 
 def arms_table(shown: ShownExperiment, out_dir: Path, *, highest_first: bool = False) -> Table:
@@ -93,114 +80,6 @@ def _interval(found: PairedRatio | None) -> str:
     if found is None or found.low is None or found.high is None:
         return ""
     return f"{number(found.low)} to {number(found.high)}"
-
-
-def comparison_tables(shown: ShownExperiment, *, decided_first: bool = False) -> tuple[Table, ...]:
-    """Return the verdicts, a table a metric; the first stands open.
-
-    The control, an arm against itself, comes first, then modes and clients, the highest N first.
-
-    Args:
-        shown: The experiment.
-        decided_first: Whether comparisons without a verdict stand last.
-    """
-    sizes = {each.arm.name: each.arm.concurrency for each in shown.arms}
-
-    def place(each: Comparison) -> tuple[int, bool, int]:
-        undecided = decided_first and each.kind != "again" and each.verdict.outcome == "no_verdict"
-        return ("again", "modes", "clients").index(each.kind), undecided, -sizes.get(each.a, 0)
-
-    made = []
-    intro = (
-        "Ratio: the first arm over the second, block by block; its 95 % interval is widened where several comparisons "
-        "share the risk. p: adjusted after Holm."
-    )
-    for metric in METRICS:
-        judged = sorted((each for each in shown.analysis.comparisons if each.metric == metric), key=place)
-        words = metric_words(metric)
-        made.append(
-            Table(
-                name=f"verdicts-{metric.replace('_', '-')}",
-                title=f"Verdicts on {words}",
-                intro=intro if metric == "throughput" else "",
-                columns=(*texts("arms", "verdict"), *figures("ratio", "interval", "p", "blocks"), *texts("in words")),
-                rows=tuple(_comparison(each) for each in judged),
-                folded=metric != "throughput",
-                empty="Not compared: no arm has this figure.",
-            )
-        )
-    return tuple(made)
-
-
-def _comparison(each: Comparison) -> tuple[Field, ...]:
-    verdict = each.verdict
-    a, b = visible(each.a), visible(each.b)
-    judged = verdict.judged
-    interval = NOT_AVAILABLE
-    if judged.low is not None and judged.high is not None:
-        interval = f"{times(judged.low)} to {times(judged.high)}"
-    p = verdict.adjusted_p
-    return (
-        Field(text=f"{a} / {b}", note="control (A/A)" if each.kind == "again" else each.kind),
-        Field(text=_OUTCOMES[verdict.outcome].format(a=a, b=b)),
-        *cells(times(verdict.ratio.ratio), interval),
-        Field(text=NOT_AVAILABLE if p is None else "< 0.0001" if p < _SMALLEST_P else f"{p:.4f}"),
-        Field(
-            text=count(verdict.ratio.n),
-            note="" if verdict.blocks_needed is None else f"about {count(verdict.blocks_needed)} needed",
-        ),
-        Field(text=visible(_words(each))),
-    )
-
-
-def _words(each: Comparison) -> str:
-    """Return a verdict's words; the rules that cells broke are named in a table of their own."""
-    reasons = each.verdict.reasons
-    named = [name for name in (each.a, each.b) if any(reason.startswith(f"{name} is INVALID") for reason in reasons)]
-    if not named:
-        # An arm's name begins as it does everywhere else.
-        named_first = each.words.startswith((each.a, each.b))
-        return f"{each.words if named_first else each.words[:1].upper() + each.words[1:]}."
-    others = [reason for reason in reasons if " is INVALID" not in reason]
-    return f"No verdict: {'; '.join((*others, ' and '.join(named) + ' INVALID'))}."
-
-
-def scaling_table(shown: ShownExperiment) -> Table:
-    """Return where each mode's throughput stops to grow, and the law fitted to it where the points carry a fit."""
-    rows = []
-    for each in shown.analysis.scaling:
-        knee, law = each.knee, each.usl
-        if knee.n is None:
-            where = Field(text="none", note=visible(knee.reason))
-        else:
-            upper = f"N = {knee.n} to {knee.n_high}" if knee.n_high is not None else f"N = {knee.n} or more"
-            where = Field(text=f"N = {knee.n}" if knee.n == knee.n_high else upper)
-        fitted = (law.alpha, law.beta, law.peak_n)
-        said = [NOT_AVAILABLE if value is None else f"{number(value.value)}" for value in fitted]
-        notes = ["" if value is None else f"{number(value.low)} to {number(value.high)}" for value in fitted]
-        rows.append(
-            (
-                Field(text=visible(each.name)),
-                where,
-                Field(text=number(knee.best_per_s)),
-                *(Field(text=text, note=note) for text, note in zip(said, notes, strict=True)),
-                Field(text=visible(law.reason) or "fitted"),
-            )
-        )
-    return Table(
-        name="scaling",
-        title="Throughput as N grows",
-        intro="Knee: the smallest N that does as well as any, as far as the intervals tell. Universal Scalability Law: "
-        "contention, coherency and the N of most throughput, fitted only where the points carry a fit.",
-        columns=(
-            *texts("client/mode", "knee"),
-            *figures("best tasks/s", "contention", "coherency", "peak N"),
-            *texts("fit"),
-        ),
-        rows=tuple(rows),
-        folded=True,
-        empty="No mode has several N: there is no curve to describe.",
-    )
 
 
 def reasons_table(shown: ShownExperiment) -> Table:

@@ -235,6 +235,7 @@ def test_workers_that_do_not_start_end_the_run(engine: Engine) -> None:
         emit=events.append,
         ready=lambda: events.append("ready"),
         worker_cpu=events.append,
+        canary=events.append,
     )
     with pytest.raises(WorkerError) as caught:
         engine.run(job)

@@ -42,6 +42,7 @@ class Scene:
             emit=lambda line: self.records.append(msgspec.json.decode(line, type=TaskResult)),
             ready=lambda: None,
             worker_cpu=lambda _: None,
+            canary=lambda _: None,
         )
         self.lost = LostTasks(job)
 

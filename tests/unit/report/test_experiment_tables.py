@@ -1,0 +1,189 @@
+"""Tables, charts and Markdown of an experiment: what they say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.report.experiment import charts
+from bench.report.experiment.curves import in_flight, spreads, top_times
+from bench.report.experiment.meanings import meanings_table
+from bench.report.experiment.phases import PARTS, mean_phases, phase_table
+from bench.report.experiment.shown import ShownExperiment, read
+from bench.report.experiment.tables import arms_table, cells_table, conditions_table, reasons_table
+from bench.report.experiment.verdicts import comparison_tables, scaling_table
+from bench.report.fonts import ChartFonts
+from bench.report.markdown import escaped, experiment_markdown, runs_markdown
+from tests.experiment_cases import CASES, Made, make_experiment
+from tests.report_cases import CASES as RUNS
+from tests.report_runs import make_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.report.table import Table
+
+
+def shown(root: Path, made: Made) -> ShownExperiment:
+    """Return a made experiment as its report sees it."""
+    return read(make_experiment(root, made), ChartFonts())
+
+
+def column(table: Table, name: str) -> list[str]:
+    """Return the texts of a column, each with its remark."""
+    place = [column.name for column in table.columns].index(name)
+    return [" ".join(filter(None, (row[place].text, row[place].note))) for row in table.rows]
+
+
+def test_an_arm_that_does_not_count_says_so_in_words(tmp_path: Path) -> None:
+    """An INVALID arm is marked by text in its row, in its chart's words, and with its reason in a table of its own."""
+    found = shown(tmp_path, Made(foreign=("threading",)))
+    table = arms_table(found, found.directory)
+    status = dict(zip(column(table, "arm"), column(table, "status"), strict=True))
+    assert status["openai/threading@8 httpx2"].startswith("INVALID")
+    assert status["openai/asyncio@8 aiohttp"].startswith("VALID")
+    reasons = reasons_table(found)
+    assert (
+        "other programs used 40.0%"
+        in dict(zip(column(reasons, "arm"), column(reasons, "reasons"), strict=True))["openai/threading@8"]
+    )
+    assert {each.arm.mode for each in found.arms if not each.valid} == {"threading"}
+
+
+def test_the_control_comes_first(tmp_path: Path) -> None:
+    """In every table of verdicts the comparison of an arm with itself is the first row."""
+    for table in comparison_tables(shown(tmp_path, CASES["small"])):
+        if table.rows:
+            assert column(table, "arms")[0].endswith("(again) control (A/A)")
+
+
+def test_verdicts_of_many_n_are_split(tmp_path: Path) -> None:
+    """Of many comparisons those of the highest N stand open and the others are folded; none is left out."""
+    found = shown(tmp_path, CASES["two clients"])
+    tables = {table.name: table for table in comparison_tables(found)}
+    judged = [each for each in found.analysis.comparisons if each.metric == "throughput"]
+    top, lower = tables["verdicts-throughput"], tables["verdicts-throughput-lower"]
+    assert not top.folded
+    assert lower.folded
+    assert all("@64" in arms for arms in column(top, "arms"))
+    assert len(top.rows) + len(lower.rows) == len(judged)
+
+
+def test_a_verdict_shows_ratio_interval_p_and_words(tmp_path: Path) -> None:
+    """A true difference is a row with the better arm, its ratio, the interval that was judged, p, and the sentence."""
+    found = shown(tmp_path, Made(modes=("threading", "asyncio"), faster={"asyncio": 1.5}))
+    table = comparison_tables(found)[0]
+    assert column(table, "verdict")[1] == "openai/asyncio@8 better"
+    assert float(column(table, "ratio")[1]) == pytest.approx(0.9 / 0.97 / 1.5, abs=0.03)
+    assert column(table, "p")[1] == "< 0.0001"
+    assert column(table, "in words")[1].startswith("openai/asyncio@8 finishes 1.")
+
+
+def test_a_verdict_that_cells_barred_names_the_arms_and_not_each_rule(tmp_path: Path) -> None:
+    """Where arms are INVALID the row says which; their rules stand in the table of reasons, not in every row."""
+    table = comparison_tables(shown(tmp_path, CASES["all invalid"]))[0]
+    for words in column(table, "in words"):
+        assert words.startswith("No verdict: ")
+        assert words.endswith(" INVALID.")
+        assert "other programs" not in words
+
+
+def test_every_cell_has_its_status_and_its_conditions(tmp_path: Path) -> None:
+    """Cells and conditions have a row for each cell, null servers' ones as well; what could not begin says what it said."""
+    found = shown(tmp_path, Made(error="no route to host", kept=0))
+    cells = cells_table(found, found.directory)
+    assert len(cells.rows) == len(found.experiment.cells) == len(conditions_table(found).rows)
+    assert column(cells, "status").count("INVALID") == len(found.arms)
+    assert sum("no route to host" in reasons for reasons in column(cells, "reasons")) == len(found.arms)
+    assert column(cells, "cell")[0] == "ceiling"
+
+
+def test_a_part_that_the_client_cannot_see_is_not_zero(tmp_path: Path) -> None:
+    """Parsing that a client does not do apart is n/a in the table and named as not measured below the chart."""
+    found = shown(tmp_path, CASES["small"])
+    assert set(column(phase_table(found), "parsing")) == {"n/a"}
+    assert mean_phases(found.arms[0])["parse_s"] is None
+    assert [field for field, *_ in PARTS] == list(mean_phases(found.arms[0]))
+    from_chart = charts.client_share(found)
+    assert from_chart.draw is not None
+
+
+def test_without_stamps_what_the_client_adds_is_not_drawn(tmp_path: Path) -> None:
+    """Where neither stamps nor calibration told what the client adds, the chart's place says so and arms show n/a."""
+    found = shown(tmp_path, CASES["no stamps"])
+    assert charts.client_share(found).draw is None
+    assert set(column(arms_table(found, found.directory), "client adds (ms)")) == {"n/a"}
+
+
+def test_goodput_is_drawn_only_with_objectives(tmp_path: Path) -> None:
+    """With objectives the caption names them, without it says that goodput was not measured."""
+    assert "Goodput was not measured" in charts.success(shown(tmp_path / "a", CASES["small"])).caption
+    with_some = charts.success(shown(tmp_path / "b", Made(objectives="ttft<1s", kept=0)))
+    assert "met ttft<1s" in with_some.caption
+
+
+def test_records_that_are_gone_are_said_to_be(tmp_path: Path) -> None:
+    """Without the cells' records the curves' places say so, and everything else is still there."""
+    found = shown(tmp_path, Made(kept=0))
+    tops = top_times(found)
+    assert [chart.draw for chart in (*spreads(found, tops, tmp_path), in_flight(tops, tmp_path))] == [None] * 3
+    assert "not here" in column(arms_table(found, tmp_path), "raw")[0]
+    assert charts.throughput(found).draw is not None
+
+
+def test_a_sweep_has_a_knee(tmp_path: Path) -> None:
+    """Where a mode has several N the table names its knee, or why there is none, and the law's fit."""
+    table = scaling_table(shown(tmp_path, Made(modes=("asyncio",), levels=(1, 2, 4, 8, 16, 32), kept=0)))
+    assert column(table, "client/mode") == ["openai/asyncio"]
+    assert column(table, "knee")[0].startswith(("N = ", "none "))
+
+
+def test_words_are_explained_beside_other_tools() -> None:
+    """TTFT, TPOT, ICL and latency are explained, ours first, beside four other tools."""
+    table = meanings_table()
+    assert [column.name for column in table.columns][1:] == [
+        "here",
+        "AIPerf",
+        "GuideLLM",
+        "vLLM bench serve",
+        "MLPerf LoadGen",
+    ]
+    assert {row[0].text.split()[0] for row in table.rows} >= {"TTFT", "TPOT", "ICL", "E2E"}
+    assert all(cell.text for row in table.rows for cell in row)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_markdown_is_short_and_says_the_same(tmp_path: Path, case: str) -> None:
+    """The Markdown page has the headline, arms, verdicts and validity in 60 lines, each table row as wide as its head."""
+    directory = make_experiment(tmp_path, CASES[case])
+    text = experiment_markdown(directory)
+    lines = text.splitlines()
+    assert len(lines) <= 60
+    for sentence in read(directory).analysis.headline[:3]:
+        assert escaped(sentence) in text
+    assert "**Arms**" in text
+    assert "**What does not count, and why**" in text
+    width = 0
+    for line in lines:
+        bars = line.replace("\\\\", "").replace("\\|", "").count("|") if line.startswith("|") else 0
+        assert not bars or not width or bars == width, line
+        width = bars
+    assert "<img" not in text.replace("\\<", "")
+    assert "\u202e" not in text
+
+
+def test_pipes_and_backticks_are_escaped() -> None:
+    """What means something to Markdown is shown as it stands, on one line."""
+    assert escaped("a|b `c` <d> [e](f)\n# g") == r"a\|b \`c\` \<d\> \[e\](f) \# g"
+
+
+@pytest.mark.parametrize("case", ["one", "four modes", "hostile"])
+def test_markdown_of_runs(tmp_path: Path, case: str) -> None:
+    """Runs have a page too, with their sentences, figures and errors."""
+    runs = [make_run(tmp_path, plan) for plan in RUNS[case]]
+    text = runs_markdown(runs)
+    assert len(text.splitlines()) <= 60
+    assert "**Runs**" in text
+    assert "**Errors**" in text
+    assert "<img" not in text.replace("\\<", "")
