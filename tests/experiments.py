@@ -15,9 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bench.experiment.records import Arm
-    from bench.records import Mode
+    from bench.records import JsonObject, Mode
 
 PACE: Final = Pace(ttft_s=0.2, icl_s=0.01, tokens=16, latency_s=0.35)
+
+#: Where an experiment was made.
+MACHINE: Final[JsonObject] = {
+    "system": {"name": "Linux", "release": "6.1", "machine": "x86_64"},
+    "cpu": {"model": "a processor", "logical": 2, "usable_cores": 2},
+    "memory_bytes": 8_000_000_000,
+    "python": {"version": "3.11.7", "implementation": "CPython", "gil": True},
+    "packages": {"openai": "3.54.0", "aiohttp": "3.14.0"},
+}
 
 #: What a cell that counts looks like.
 FACTS: Final = CellFacts(
@@ -61,7 +70,7 @@ def make_experiment(
         ended_at="2026-11-22T03:15:06.000Z",
         plan=plan,
         endpoint={"provider": "simulator"},
-        environment={"python": "3.11.7"},
+        environment=MACHINE,
         cells=tuple(cells),
     )
 

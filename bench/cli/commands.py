@@ -63,8 +63,8 @@ _COMMANDS: Final = (
     ),
     Command(
         name="report",
-        summary="draw the report of one run, or of several together",
-        details="RUN is a run's directory, or its id below --results-dir.",
+        summary="draw the report of one run, of several together, or of an experiment",
+        details="RUN is a directory of a run or an experiment, or its id below --results-dir.",
         options=report_options,
         words="RUN",
     ),

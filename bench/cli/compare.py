@@ -89,11 +89,7 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
         )
         experiment = with_analysis(conduct(experiment, setup))
         save(directory, experiment)
-    if not settings["quiet"]:
-        say_analysis(experiment)
-    say(f"experiment: {printable(str(directory))}")
-    if settings["report"]:
-        draw_own_experiment(directory, quiet=settings["quiet"])
+    _show(settings, directory, experiment)
     passed = hold_gates(gates, experiment, settings["baseline"], settings["results_dir"])
     if came.interrupted:
         note(f"go on with: {PROGRAM} compare --resume {shlex.quote(directory.name)}")
@@ -101,6 +97,15 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
     if not passed:
         return GATE_FAILED
     return OK if any(cell.valid for cell in experiment.cells) else FAILED
+
+
+def _show(settings: Mapping[str, Any], directory: Path, experiment: Experiment) -> None:
+    """Say what came out and where it is, and draw its report."""
+    if not settings["quiet"]:
+        say_analysis(experiment)
+    say(f"experiment: {printable(str(directory))}")
+    if settings["report"]:
+        draw_own_experiment(directory, quiet=settings["quiet"])
 
 
 def _duration_s(text: str) -> float:

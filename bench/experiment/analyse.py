@@ -140,7 +140,8 @@ class _Judge:
     def _of_group(self, kind: ComparisonKind, group: Sequence[Arm]) -> Iterator[Comparison]:
         for metric, higher_is_better in METRICS.items():
             judged = [self._judged(arm, metric) for arm in group]
-            if len(judged) < 2 or all(value is None for arm in judged for value in arm.values):  # noqa: PLR2004 - a pair
+            # Cells that do not count still get their verdict said: that there is none, and why.
+            if len(judged) < 2 or not any(self._measured(arm, metric) for arm in group):  # noqa: PLR2004 - a pair
                 continue
             for found in judge_all(judged, Rules(higher_is_better=higher_is_better), bars=self._bars):
                 yield Comparison(
@@ -151,6 +152,10 @@ class _Judge:
                     words=sentence(found.verdict, found.a, found.b, metric),
                     verdict=found.verdict,
                 )
+
+    def _measured(self, arm: Arm, metric: str) -> bool:
+        cells = self._by_arm[arm.name]
+        return any(cell is not None and metric_value(cell.figures, metric) is not None for cell in cells)
 
     def _judged(self, arm: Arm, metric: str) -> JudgedArm:
         cells, row = self._by_arm[arm.name], self._rows[arm.name]

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 #: What of an environment a figure depends on: its part, the entries of that part, and what the part is called.
 _PARTS: Final = (
-    ("cpu", ("model", "logical", "usable_cores"), "the processor"),
+    ("cpu", ("model", "logical", "usable_cores"), "processor"),
     ("python", ("version", "implementation", "gil"), "Python"),
-    ("packages", None, "the packages"),
+    ("packages", None, "packages"),
 )
 
 
@@ -32,11 +32,11 @@ def _machine_bars(now: Mapping[str, object], before: Mapping[str, object]) -> It
     for part, entries, called in _PARTS:
         mine, theirs = now.get(part), before.get(part)
         if not isinstance(mine, dict) or not isinstance(theirs, dict):
-            yield f"it is not known whether {called} was the same as in the baseline"
+            yield f"it is not known whether the baseline had the same {called}"
             continue
         for entry in entries or sorted({*mine, *theirs}):
             if mine.get(entry) != theirs.get(entry):
-                yield f"{called} was not the same: {entry} is {mine.get(entry)}, in the baseline {theirs.get(entry)}"
+                yield f"not the same {called}: {entry} is {mine.get(entry)}, in the baseline {theirs.get(entry)}"
 
 
 def _work_bars(now: Experiment, before: Experiment, arms: Sequence[str]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -16,8 +15,9 @@ import msgspec
 from bench.clock import NS_PER_S
 from bench.errors import JournalError
 from bench.experiment.machine import between, look
+from bench.experiment.readings import client_lags_s, ends_s, goodput
 from bench.experiment.records import Conditions, Figures
-from bench.journal import SUMMARY, iter_last_results, read_manifest
+from bench.journal import SUMMARY, read_manifest
 from bench.policy.statistics import percentile
 from bench.summary import Summary
 from bench.summary.steady import Steady, steady
@@ -40,8 +40,6 @@ _STOP_GRACE_S: Final = 20.0
 
 #: How much of what a cell's process said is kept.
 _SAID_CHARS: Final = 2000
-
-_STAMP: Final = re.compile(r"\s*(\d{6,})")
 
 
 class Server(Protocol):
@@ -183,7 +181,7 @@ def figures(observed: Observed, objectives: Objectives | None, *, stamped: bool)
     if part is not None:
         found |= _steady_figures(part)
         if objectives is not None:
-            found |= _goodput(run, part, objectives)
+            found |= goodput(run, part, objectives)
     origin_ns = observed.manifest.segments[0].origin_ns
     if origin_ns is not None:
         found |= _spans(run, observed.lead_s)
@@ -208,7 +206,7 @@ def _steady_figures(part: Steady) -> dict[str, float | None]:
 
 def _spans(run: Path, lead_s: float) -> dict[str, float]:
     """Return the times from the command's start to the first request and to the last answer."""
-    ends = _ends(run)
+    ends = ends_s(run)
     return {} if ends is None else {"first_send_s": lead_s + ends[0], "cold_s": lead_s + ends[1]}
 
 
@@ -216,59 +214,6 @@ def _lags(lags: Sequence[float]) -> dict[str, float]:
     if not lags:
         return {}
     return {"client_lag_p50_s": percentile(lags, 0.5), "client_lag_p99_s": percentile(lags, 0.99)}
-
-
-class _Good(msgspec.Struct, frozen=True, gc=False):
-    """The fields that objectives are about."""
-
-    status: str
-    scheduled_s: float
-    latency_s: float
-    service_s: float
-    ttft_s: float | None
-    tpot_s: float | None
-
-
-def _goodput(run: Path, part: Steady, objectives: Objectives) -> dict[str, float]:
-    """Return the successes per second of the steady part that met all objectives, and their share of all attempted."""
-    rows = [row for row in iter_last_results(run, _Good) if part.begin_s <= row.scheduled_s < part.end_s]
-    good = sum(objectives.meets(row) for row in rows)
-    return {"goodput": good / (part.end_s - part.begin_s), "attained": good / len(rows)} if rows else {}
-
-
-class _Calls(msgspec.Struct, frozen=True, gc=False):
-    sent_s: float
-    end_s: float
-
-
-class _Span(msgspec.Struct, frozen=True, gc=False):
-    attempts: tuple[_Calls, ...]
-
-
-def _ends(run: Path) -> tuple[float, float] | None:
-    """Return when the first call was sent and the last one ended, in seconds on the run's clock."""
-    first, last = float("inf"), 0.0
-    for row in iter_last_results(run, _Span):
-        for call in row.attempts:
-            first, last = min(first, call.sent_s), max(last, call.end_s)
-    return (first, last) if last else None
-
-
-class _Stamped(msgspec.Struct, frozen=True, gc=False):
-    content: str | None
-    scheduled_s: float
-    first_token_s: float | None
-
-
-def client_lags_s(run: Path, origin_ns: int, part: Steady | None) -> list[float]:
-    """Return, ascending, how long after the server's stamp each first token of the steady part was seen, in seconds."""
-    lags = []
-    for row in iter_last_results(run, _Stamped):
-        stamp = _STAMP.match(row.content or "")
-        inside = part is None or part.begin_s <= row.scheduled_s < part.end_s
-        if stamp is not None and row.first_token_s is not None and inside:
-            lags.append(row.first_token_s - (int(stamp[1]) - origin_ns) / NS_PER_S)
-    return sorted(lags)
 
 
 def conditions(observed: Observed) -> Conditions:

@@ -27,27 +27,32 @@ def _of_client(
 ) -> Iterator[str]:
     mine = {arm.name: arm for arm in arms if arm.client == client and arm.again is None}
     rated = [row for row in rows if row.arm in mine and row.throughput is not None and row.throughput.ratio]
-    valid = [row for row in rated if row.blocks]
     if not rated:
         yield f"No cell of the {client} client gave a figure."
         return
-    best = max(valid or rated, key=lambda row: row.throughput.ratio if row.throughput and row.throughput.ratio else 0.0)
+    # An arm that counts in most blocks goes before one that was lucky in one of them.
+    most = max(row.blocks for row in rated)
+    best = max((row for row in rated if row.blocks >= most / 2), key=_rate)
     arm = mine[best.arm]
-    rate = best.throughput
-    if rate is None or rate.ratio is None:
-        return
-    known = "" if valid else ", in cells that do not count"
-    interval = (
-        f"95 % interval {_number(rate.low)} to {_number(rate.high)}, {rate.n} blocks"
-        if rate.low is not None and rate.high is not None
-        else f"{rate.n} block, no interval"
-    )
     yield (
-        f"With the {client} client, {arm.mode} with {arm.concurrency} in flight finishes the most: "
-        f"{_number(rate.ratio)} tasks/s ({interval}){known}."
+        f"With the {client} client, {arm.mode} with {arm.concurrency} in flight finished the most: "
+        f"{_number(_rate(best))} tasks/s ({_interval(best)})."
     )
     yield _verdict(best.arm, comparisons)
     yield _cost(best)
+
+
+def _rate(row: ArmRow) -> float:
+    return row.throughput.ratio or 0.0 if row.throughput is not None else 0.0
+
+
+def _interval(row: ArmRow) -> str:
+    rate = row.throughput
+    if row.blocks == 0:
+        return "none of its cells counts"
+    if rate is None or rate.low is None or rate.high is None:
+        return f"{row.blocks} block, no interval"
+    return f"95 % interval {_number(rate.low)} to {_number(rate.high)}, {rate.n} blocks"
 
 
 def _verdict(best: str, comparisons: Sequence[Comparison]) -> str:
@@ -61,12 +66,23 @@ def _verdict(best: str, comparisons: Sequence[Comparison]) -> str:
         return "There is no other mode of this N to compare it with."
     decided = [each for each in pairs if each.verdict.outcome != "no_verdict"]
     if not decided:
-        return f"{_capital(pairs[0].words)}."
+        return _no_verdict(best, pairs)
     # The closest competitor says the most.
     closest = min(decided, key=lambda each: abs((each.verdict.ratio.ratio or 1.0) - 1))
     rest = len(pairs) - len(decided)
     undecided = f"; {rest} of {len(pairs)} comparisons have no verdict" if rest else ""
     return f"{_capital(closest.words)}{undecided}."
+
+
+def _no_verdict(best: str, pairs: Sequence[Comparison]) -> str:
+    """Say that no comparison was decided, with the first reason of the first; the table has the others."""
+    others = ", ".join(each.b if each.a == best else each.a for each in pairs)
+    verdict = pairs[0].verdict
+    reasons = len({reason for each in pairs for reason in each.verdict.reasons})
+    first = verdict.reasons[0] if verdict.reasons else "the interval is too wide"
+    more = f", and {reasons - 1} more reasons" if reasons > 1 else ""
+    blocks = f"; about {verdict.blocks_needed} blocks would tell" if verdict.blocks_needed else ""
+    return f"No verdict between {best} and {others}: {first}{more}{blocks}."
 
 
 def _cost(row: ArmRow) -> str:

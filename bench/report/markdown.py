@@ -30,6 +30,9 @@ _RUNS_AT_MOST: Final = 12
 _SENTENCES_AT_MOST: Final = 9
 _WARNINGS_AT_MOST: Final = 4
 
+#: A command can name a million topics.
+_COMMAND_AT_MOST: Final = 400
+
 #: The columns of a page that say where raw files are: there are none behind a pull request.
 _LINKS: Final = frozenset({"raw"})
 
@@ -40,6 +43,14 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>|~#&$])")
 def escaped(text: str) -> str:
     """Return text that Markdown shows as it stands, on one line."""
     return _SPECIAL.sub(r"\\\1", visible(" ".join(text.split())))
+
+
+def code(text: str) -> str:
+    """Return text as Markdown's code, between more backticks than it has in a row."""
+    shown = visible(" ".join(text.split()), at_most=_COMMAND_AT_MOST)
+    fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{space}{shown}{space}{fence}"
 
 
 def experiment_markdown(directory: Path) -> str:
@@ -62,8 +73,8 @@ def experiment_markdown(directory: Path) -> str:
     lines += ["", *_table(arms_table(shown, directory, highest_first=True), _ARMS_AT_MOST)]
     lines += ["", *_table(throughput, _VERDICTS_AT_MOST)]
     lines += ["", *_table(reasons_table(shown), _REASONS_AT_MOST)]
-    command = visible(shown.experiment.command, at_most=400).replace("`", "'")
-    lines += ["", f"Experiment {escaped(shown.experiment.experiment_id)}; again: `{command}`"]
+    again = code(shown.experiment.command)
+    lines += ["", f"Experiment {escaped(shown.experiment.experiment_id)}; again: {again}"]
     return "\n".join(lines) + "\n"
 
 

@@ -104,6 +104,10 @@ class Steady(msgspec.Struct, frozen=True, kw_only=True):
     icl_s: Distribution
     phases: Phases
 
+    def share_inside(self, start_s: float, stop_s: float) -> float:
+        """Return which share of a task's time lies inside; a task without duration is inside or not."""
+        return _share_inside(start_s, stop_s, self.begin_s, self.end_s)
+
 
 def steady(run: Path) -> Steady | None:
     """Return the numbers of a run's steady part, or None where it has none: each slot needs two tasks.
@@ -149,12 +153,7 @@ def _figures(tasks: Sequence[TaskTimes], begin_s: float, end_s: float, concurren
         return max(0.0, min(stop_s, end_s) - max(start_s, begin_s))
 
     ok = [task for task in tasks if task.status == "ok"]
-    shares = (
-        inside(task.started_s, task.ended_s) / task.service_s
-        if task.service_s > 0
-        else float(begin_s <= task.ended_s < end_s)
-        for task in ok
-    )
+    shares = (_share_inside(task.started_s, task.ended_s, begin_s, end_s) for task in ok)
     calls_s = math.fsum(inside(call.sent_s, call.end_s) for task in tasks for call in task.attempts)
     busy_s = math.fsum(inside(task.started_s, task.ended_s) for task in tasks)
     begun = [task for task in ok if begin_s <= task.scheduled_s < end_s]
@@ -172,6 +171,12 @@ def _figures(tasks: Sequence[TaskTimes], begin_s: float, end_s: float, concurren
         icl_s=distribution(task.icl_p50_s for task in begun if task.icl_p50_s is not None),
         phases=_phases(begun, tasks, begin_s, end_s),
     )
+
+
+def _share_inside(start_s: float, stop_s: float, begin_s: float, end_s: float) -> float:
+    if stop_s <= start_s:
+        return float(begin_s <= stop_s < end_s)
+    return max(0.0, min(stop_s, end_s) - max(start_s, begin_s)) / (stop_s - start_s)
 
 
 def _phases(begun: Sequence[TaskTimes], tasks: Sequence[TaskTimes], begin_s: float, end_s: float) -> Phases:

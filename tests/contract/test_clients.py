@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bench.clock import NS_PER_S
 from tests.clientdriver import ask
 from tests.wire import (
     DONE,
@@ -46,7 +48,7 @@ def failure(reply: Reply) -> str | None:
     return None if reply.error is None else reply.error.error_type
 
 
-def test_a_stream_is_collected_whole(serve: Serve, connect: Connect) -> None:
+def test_r11_a_stream_is_collected_whole(serve: Serve, connect: Connect) -> None:
     """A streamed answer is its text, its finish reason and the server's count, with an instant for each token chunk."""
     # The chunk with the role comes by itself: a client may give all chunks of one read the same instant.
     server = serve(sending(CHUNKED + chunked(ROLE, end=False), chunked(*HELLO[1:])))
@@ -60,6 +62,19 @@ def test_a_stream_is_collected_whole(serve: Serve, connect: Connect) -> None:
     assert len(reply.content_ns) == 2, "the chunk that only names the role is no token"
     assert instants == sorted(instants)
     assert reply.first_chunk_ns < reply.content_ns[0]
+
+
+def test_r12_the_end_of_a_stream_is_not_its_last_token(serve: Serve, connect: Connect) -> None:
+    """Where the count of tokens comes 400 ms after the last token the call ends that much later than its content."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(CHUNKED + chunked(ROLE, event(chunk("x")), STOP, end=False))
+        await asyncio.sleep(0.4)
+        await exchange.send(chunked(event(usage_chunk()), DONE))
+
+    reply = connect(serve(script).base_url).call(ask())
+    assert (reply.error, reply.completion_tokens) == (None, 3)
+    assert reply.end_ns - reply.content_ns[-1] >= 0.2 * NS_PER_S
 
 
 def test_an_answer_that_is_not_streamed_is_collected_whole(serve: Serve, connect: Connect) -> None:
@@ -138,7 +153,7 @@ def test_reasoning_counts_as_tokens_but_is_no_text(serve: Serve, connect: Connec
     assert (reply.content, len(reply.content_ns)) == ("ok", 2)
 
 
-def test_tokens_are_estimated_where_the_server_does_not_count(serve: Serve, connect: Connect) -> None:
+def test_r14_tokens_are_estimated_where_the_server_does_not_count(serve: Serve, connect: Connect) -> None:
     """Without the server's count a chunk is taken for a token and the count called estimated; a failure has none."""
 
     async def script(exchange: Exchange) -> None:
@@ -200,7 +215,7 @@ HTML = b"<html><body>Please log in</body></html>"
         pytest.param(None, "half", head(content_type=None) + PARTIAL + STOP, id="no content type"),
     ],
 )
-def test_streams_that_are_no_whole_answer(
+def test_r16_streams_that_are_no_whole_answer(
     serve: Serve, connect: Connect, error_type: str | None, content: str | None, reply_bytes: bytes
 ) -> None:
     """A stream is a success only if it has text and a finish reason; else its failure is named, and its text kept."""

@@ -145,7 +145,7 @@ def test_ready_before_first(mode: Mode, tmp_path: Path, simulate: Callable[..., 
 
 @pytest.mark.parametrize("slots", [1, 8])
 @pytest.mark.parametrize("mode", PARALLEL)
-def test_n_means_n(mode: Mode, slots: int, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
+def test_r20_n_means_n(mode: Mode, slots: int, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
     """With N slots the server sees exactly N requests in flight at its peak, on no more than N connections."""
     simulator = simulate(ttft_s=0.15, itl_s=0.01, tokens=5)
     execute(tmp_path, endpoint_of(simulator), mode, slots, 4 * slots)
@@ -154,7 +154,7 @@ def test_n_means_n(mode: Mode, slots: int, tmp_path: Path, simulate: Callable[..
     assert stats.connections_used <= slots
 
 
-def test_records_hold_times_in_order(mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
+def test_r08_records_hold_times_in_order(mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
     """The instants of a record never run backwards, and none that a success has is missing."""
     outcome = execute(tmp_path, endpoint_of(simulate(ttft_s=0.02, itl_s=0.005, tokens=4)), mode, 2, 6)
     for result in results_of(outcome):
@@ -179,7 +179,7 @@ def test_records_hold_times_in_order(mode: Mode, tmp_path: Path, simulate: Calla
         assert result.completion_tokens == 4
 
 
-def test_failures_are_records(mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
+def test_r22_failures_are_records(mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
     """Faults of the server end as records with their attempts, one hit at the server for each attempt."""
     simulator = simulate(tokens=3, error_rate=0.2, truncate_rate=0.2, seed=3)
     outcome = execute(tmp_path, endpoint_of(simulator), mode, 4, 30, retries=1, retry_delay=0.01)

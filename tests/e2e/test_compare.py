@@ -12,7 +12,7 @@ import pytest
 from bench.experiment.analyse import with_analysis
 from bench.experiment.store import EXPERIMENT, load
 from tests.command import COMMAND, wait_until
-from tests.experiments import make_experiment
+from tests.experiments import MACHINE, make_experiment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +110,29 @@ def test_r42_gates(tmp_path: Path, gate: str, code: int) -> None:
     done = compare(*SMALL, "--resume", now, "--gate", gate, "--baseline", before, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert gate in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"environment": MACHINE | {"cpu": {"model": "another", "logical": 2, "usable_cores": 2}}}, "model is a proc"),
+        ({"cells": ()}, "not given the same prompts"),
+    ],
+    ids=["another machine", "other prompts"],
+)
+def test_r40_what_is_no_baseline_shows_nothing(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    """A gate is not held against an experiment of another machine or of other work: exit code 3, and why."""
+    experiment = make_experiment(lambda _arm, block: 100.0 + block)
+    if "cells" in changes:
+        other = (msgspec.structs.replace(cell, workload="other") for cell in experiment.cells)
+        changes = {"cells": tuple(other)}
+    now = kept(tmp_path, "now", experiment)
+    before = kept(tmp_path, "before", msgspec.structs.replace(experiment, **changes))
+    gate = "asyncio.throughput >= 0.5 * baseline"
+    done = compare(*SMALL, "--resume", now, "--gate", gate, "--baseline", before, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert f"gate not shown: {gate}" in done.stdout
+    assert said in done.stdout
 
 
 def kept(folder: Path, name: str, experiment: Experiment) -> str:

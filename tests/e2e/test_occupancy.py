@@ -33,16 +33,19 @@ def steady_mean(served: list[LogLine], slots: int) -> float:
 
 @pytest.mark.full
 @pytest.mark.parametrize("slots", [1, 8, 64])
-@pytest.mark.parametrize("mode", ["threading", "multiprocessing", "asyncio"])
-def test_occupancy(mode: Mode, slots: int, tmp_path: Path, start: StartCommand) -> None:
-    """With answers of 500 ms and 4 N tasks the server's peak is exactly N and its steady mean at least 0.95 N."""
+@pytest.mark.parametrize("mode", ["threading", "multiprocessing", "asyncio", "hybrid"])
+def test_r20_n_is_reached_held_and_never_passed(mode: Mode, slots: int, tmp_path: Path, start: StartCommand) -> None:
+    """With answers of 500 ms and 4 N tasks the server's peak is exactly N and its steady mean at least 0.95 N.
+
+    With the client that costs little: what is tested are the slots, and not how fast the SDK is on this machine.
+    """
     log = tmp_path / "requests.jsonl"
     topics = write_topics(tmp_path / "topics.txt", 4 * slots)
     settings = SimulatorSettings(ttft_s=0.35, itl_s=0.01, tokens=16, request_log=str(log))
     with SimulatorProcess(settings) as server:
         command = start(
             *["-m", mode, "-c", str(slots), "--topics-file", str(topics), "--no-report"],
-            *["--base-url", server.base_url, "--model", "m"],
+            *["--base-url", server.base_url, "--model", "m", "--client", "lean"],
             cwd=tmp_path,
         )
         _, err = command.communicate(timeout=110)

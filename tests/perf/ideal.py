@@ -1,8 +1,9 @@
 """How far each mode is from the ideal wall time, and whose CPU time the excess is: prints a table, judges nothing.
 
 Run it on a quiet machine: `.venv/bin/python -m tests.perf.ideal [--tasks 2000] [--slots 64]`.
-The simulator answers with 200 ms to the first token and 10 ms between 16 tokens. Beside each mode with the SDK stands
-the same mode with the scripted client, which sends nothing: the SDK's cost is the difference in CPU time a task.
+The simulator answers with 200 ms to the first token and 10 ms between 16 tokens. Beside each mode with the SDK stand
+the SDK by itself (as short as an application can be), the same mode with the client `lean`, and with the scripted
+client, which sends nothing: so it shows whose the excess is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from bench.executor import ConcurrentBigModelExecutor
 from bench.providers import Endpoint
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
+from tests.perf.bare_sdk import asyncio_wall_s, threading_wall_s
 from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ TOKENS: Final = 16
 #: CPU time between two samples of the profile.
 SAMPLE_EVERY_S: Final = 0.005
 ROOT: Final = Path(__file__).parents[2]
+
+#: The SDK by itself, where a mode has such a thing.
+BARE: Final = {"asyncio": asyncio_wall_s, "threading": threading_wall_s}
 
 
 @contextmanager
@@ -85,37 +90,42 @@ def main() -> None:
     # N slots at once, a last round that may be smaller.
     ideal_s = -(-options.tasks // options.slots) * (TTFT_S + ITL_S * (TOKENS - 1))
     say(f"{options.tasks} tasks, {options.slots} in flight: ideal {ideal_s:.2f} s")
-    titles = ("wall s", "excess", "CPU us/task", "without SDK", "SDK share", "in flight")
-    say(f"{'mode':<16}" + "".join(f"{title:>13}" for title in titles))
+    titles = ("wall s", "excess", "CPU us/task", "in flight")
+    say(f"{'mode, client':<28}" + "".join(f"{title:>13}" for title in titles))
     scripted = Endpoint(provider="scripted", base_url="none", model="scripted")
-    modes: tuple[Mode, ...] = ("asyncio", "threading", "multiprocessing")
+    modes: tuple[Mode, ...] = ("asyncio", "threading", "multiprocessing", "hybrid")
     owners: Counter[str] = Counter()
     with SimulatorProcess(SimulatorSettings(ttft_s=TTFT_S, itl_s=ITL_S, tokens=TOKENS)) as simulator:
         endpoint = Endpoint(provider="simulator", base_url=simulator.base_url, model="m", pid=simulator.pid)
         for mode in modes:
-            if mode == "asyncio":
-                with profiled(owners):
-                    summary = run(mode, "openai", options.tasks, options.slots, endpoint)
-            else:
-                summary = run(mode, "openai", options.tasks, options.slots, endpoint)
-            alone = run(mode, "scripted", options.tasks, options.slots, scripted)
-            say(row(mode, summary, alone, ideal_s))
+            with profiled(owners) if mode == "asyncio" else nullcontext():
+                say(row(f"{mode}, openai", run(mode, "openai", options.tasks, options.slots, endpoint), ideal_s))
+            if mode in BARE:
+                wall_s, cpu_s = BARE[mode](endpoint, options.tasks, options.slots)
+                say(line(f"{mode}, the SDK by itself", wall_s, ideal_s, cpu_s * 1e6 / options.tasks, None))
+            say(row(f"{mode}, lean", run(mode, "lean", options.tasks, options.slots, endpoint), ideal_s))
+            say(row(f"{mode}, scripted", run(mode, "scripted", options.tasks, options.slots, scripted), None))
         lateness_s = simulator.stats().lateness_p99_s
     total = owners.total() or 1
     shares = ", ".join(f"{owner} {count / total:.0%}" for owner, count in owners.most_common())
-    say(f"profile of asyncio, share of {total} samples of CPU time: {shares}")
+    say(f"profile of asyncio with openai, share of {total} samples of CPU time: {shares}")
     say(f"simulator's own lateness p99: {(lateness_s or 0) * 1e3:.2f} ms")
 
 
-def row(mode: str, summary: Summary, alone: Summary, ideal_s: float) -> str:
+def row(name: str, summary: Summary, ideal_s: float | None) -> str:
+    """Return a run's line of the table."""
+    return line(name, summary.wall_s or 0.0, ideal_s, summary.harness.cpu_us_per_task, summary.in_flight.mean)
+
+
+def line(name: str, wall_s: float, ideal_s: float | None, cpu_us: float | None, in_flight: float | None) -> str:
     """Return a line of the table."""
-    wall_s = summary.wall_s or 0.0
-    cost_us = summary.harness.cpu_us_per_task or 0.0
-    alone_us = alone.harness.cpu_us_per_task or 0.0
-    share = 1 - alone_us / cost_us if cost_us else 0.0
-    in_flight = summary.in_flight.mean or 0.0
-    cells = (f"{wall_s:.2f}", f"{wall_s / ideal_s - 1:.1%}", f"{cost_us:.0f}", f"{alone_us:.0f}", f"{share:.0%}")
-    return f"{mode:<16}" + "".join(f"{cell:>13}" for cell in (*cells, f"{in_flight:.1f}"))
+    cells = (
+        f"{wall_s:.2f}",
+        "-" if ideal_s is None else f"{wall_s / ideal_s - 1:.1%}",
+        "-" if cpu_us is None else f"{cpu_us:.0f}",
+        "-" if in_flight is None else f"{in_flight:.1f}",
+    )
+    return f"{name:<28}" + "".join(f"{cell:>13}" for cell in cells)
 
 
 def say(line: str) -> None:

@@ -122,7 +122,7 @@ def test_rates(golden: Summary) -> None:
     assert golden.start_spread_s == 0.25
 
 
-def test_distributions(golden: Summary) -> None:
+def test_r18_distributions(golden: Summary) -> None:
     """Distributions are of the successes alone, those of failures stand apart, cancelled tasks are in neither."""
     assert golden.latency_s == Distribution(n=2, mean=3.5, sd=math.sqrt(2), min=2.5, max=4.5)
     assert golden.service_s == Distribution(n=2, mean=3.125, sd=math.sqrt(2 * 0.875**2), min=2.25, max=4.0)
@@ -184,7 +184,7 @@ def test_a_summary_is_stored_and_read(golden: Summary) -> None:
     assert msgspec.json.decode(msgspec.json.encode(golden), type=Summary) == golden
 
 
-def test_percentiles_of_many_workers_are_of_all_values(tmp_path: Path) -> None:
+def test_r18_percentiles_of_many_workers_are_of_all_values(tmp_path: Path) -> None:
     """Percentiles come from all values together, not from averages of the workers' own."""
     latencies = [1 + math.sin(number) if number % 5 else 10.0 + number / 100 for number in range(700)]
     results = [
@@ -198,7 +198,7 @@ def test_percentiles_of_many_workers_are_of_all_values(tmp_path: Path) -> None:
     assert summary.providers[0].latency_p50_s == figures["p50"]
 
 
-def test_percentiles_need_their_samples(tmp_path: Path) -> None:
+def test_r37_percentiles_need_their_samples(tmp_path: Path) -> None:
     """Of 100 successes the median and the 90th percentile are told, the 95th and the 99th are not."""
     results = [make_result(number, **times(0.0, 0.0, 1.0 + number)) for number in range(100)]
     latency = summarise(write_run(tmp_path / "run", results, make_manifest(100))).latency_s
@@ -206,7 +206,7 @@ def test_percentiles_need_their_samples(tmp_path: Path) -> None:
     assert (latency.p95, latency.p99) == (None, None)
 
 
-def test_failures_alone_have_no_latency(tmp_path: Path) -> None:
+def test_r15_failures_alone_have_no_latency(tmp_path: Path) -> None:
     """Where everything failed no figure of a success is a number: a failure, however quick, is not a fast answer."""
     summary = summarise(write_run(tmp_path / "run", [failed_result(n) for n in range(30)], make_manifest(30)))
     for name in ("latency_s", "service_s", "ttft_s", "tpot_s", "icl_s", "queue_s"):

@@ -20,7 +20,7 @@ from bench.report.experiment.tables import (
     conditions_table,
     reasons_table,
 )
-from bench.report.experiment.verdicts import comparison_tables, scaling_table
+from bench.report.experiment.verdicts import comparison_tables, scaling_table, speed_up_table
 from bench.report.fonts import ChartFonts
 from bench.report.page import page
 from bench.report.provenance import address
@@ -147,6 +147,7 @@ def _tables(shown: ShownExperiment, out_dir: Path) -> tuple[Table, ...]:
     return (
         arms_table(shown, out_dir),
         *comparison_tables(shown),
+        speed_up_table(shown),
         scaling_table(shown),
         reasons_table(shown),
         cells_table(shown, out_dir),
@@ -162,7 +163,7 @@ def _notes(shown: ShownExperiment) -> tuple[str, ...]:
     """Return the lines that stand above a chart in a file of its own."""
     said = dict(facts(shown))
     return (
-        f"{said['Modes']}; N = {said['In flight']}; {said['Clients']}; {said['Cells']}",
+        f"{said['Modes']}; {said['Load']}; {said['Clients']}; {said['Cells']}",
         visible(shown.experiment.experiment_id),
     )
 

@@ -170,6 +170,10 @@ def success(shown: ShownExperiment) -> Chart:
                 hatched=not each.valid,
             )
         )
+    title = "Success and goodput"
+    if all(row.value is None for row in rows):
+        caption = "No task ended in these cells: there is no success rate and no goodput to show."
+        return Chart(name="success", title=title, caption=caption, draw=None)
     panels = [Panel(axis="successful tasks (%)", rows=tuple(rows), least=100)]
     caption = "Tasks answered in full, of all that ended in the blocks that count, with the Wilson 95 % interval."
     if any(each.row.figures.goodput is not None for each in arms):
@@ -179,7 +183,6 @@ def success(shown: ShownExperiment) -> Chart:
     else:
         caption += " Goodput was not measured: the experiment was given no objectives (--slo)."
     caption += left_out(len(shown.arms), ROWS_AT_MOST, "arm")
-    title = "Success and goodput"
     return Chart(name="success", title=title, caption=caption, draw=lambda paper: draw_rows(paper, panels))
 
 

@@ -62,7 +62,7 @@ def phase_chart(shown: ShownExperiment) -> Chart:
     marks = [Mark(label=label, role=role, marker="s", dash=None) for field, label, role, _ in PARTS if field in used]
     unseen = [label for field, label, *_ in PARTS if all(parts[field] is None for _, parts in arms)]
     caption = (
-        "Mean time of a success at the highest N, part by part; at the right without the three parts in which the "
+        "Mean time of a success at the highest N, part by part; then without the three parts in which the "
         "server is waited for. The table below has every figure."
     )
     if unseen:

@@ -23,10 +23,11 @@ def facts(shown: ShownExperiment) -> tuple[tuple[str, str], ...]:
     plan = shown.experiment.plan
     modes = dict.fromkeys(arm.mode for arm in plan.arms)
     levels = sorted({arm.concurrency for arm in plan.arms})
+    loads = dict.fromkeys(cell.facts.load_model for cell in shown.experiment.cells) or {"closed": None}
     measured = [cell for each in shown.arms for cell in each.cells]
     return (
         ("Modes", ", ".join(modes)),
-        ("In flight", ", ".join(count(n) for n in levels)),
+        ("Load", f"{' and '.join(loads)} loop, N = {', '.join(count(n) for n in levels)}"),
         ("Clients", ", ".join(visible(client) for client in shown.clients)),
         ("Blocks", f"{len(plan.order)}, each with every arm in random order"),
         ("Cells", f"{count(sum(cell.valid for cell in measured))} of {of_things(len(measured), 'measurement')} count"),

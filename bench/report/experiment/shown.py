@@ -68,11 +68,15 @@ class ShownArm:
 
     @property
     def added_s(self) -> float | None:
-        """What the client adds to the first token, as measured beside the load or on a null server; None if neither."""
+        """What the client adds to the first token: by the server's stamps, else a canary's, else a null server's."""
         if self.row.figures.client_lag_p50_s is not None:
             return self.row.figures.client_lag_p50_s
-        known = [cell.facts.calibration_error_s for cell in self.counting if cell.facts.calibration_error_s is not None]
-        return statistics.median(known) if known else None
+        for name in ("canary_error_s", "calibration_error_s"):
+            found: list[float | None] = [getattr(cell.facts, name) for cell in self.counting]
+            known = [value for value in found if value is not None]
+            if known:
+                return statistics.median(known)
+        return None
 
     @property
     def added_share(self) -> float | None:

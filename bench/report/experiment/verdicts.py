@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from bench.experiment.analyse import METRICS
 from bench.policy.paired import times
 from bench.policy.verdict_words import metric_words
+from bench.report.experiment.shown import INVALID
 from bench.report.numbers import NOT_AVAILABLE, count, number
 from bench.report.table import Cell as Field
 from bench.report.table import Table, cells, figures, texts
@@ -149,3 +150,37 @@ def scaling_table(shown: ShownExperiment) -> Table:
         folded=True,
         empty="No mode has several N: there is no curve to describe.",
     )
+
+
+def speed_up_table(shown: ShownExperiment) -> Table:
+    """Return how many times the serial arm's throughput each arm has, and the two other things this is taken for."""
+    rows = []
+    base = {each.arm.client: each for each in shown.arms if each.arm.mode == "serial" and each.arm.again is None}
+    for each in shown.arms:
+        serial = base.get(each.arm.client)
+        if serial is None or each is serial or each.arm.again is not None:
+            continue
+        mine, theirs = each.middle("throughput"), serial.middle("throughput")
+        ratio = mine.value / theirs.value if mine is not None and theirs is not None else None
+        rows.append(
+            (
+                Field(text=each.name, note="" if each.valid and serial.valid else INVALID),
+                *cells(times(ratio), percent_of(None if ratio is None else 1 - 1 / ratio)),
+                *cells(percent_of(None if ratio is None else ratio / each.arm.concurrency)),
+            )
+        )
+    return Table(
+        name="speed-up",
+        title="Against one request at a time",
+        intro="Speed-up: tasks/s over those of the serial arm of the same client. Time saved: (serial - parallel) / "
+        "serial. Efficiency: speed-up over N.",
+        columns=(*texts("arm"), *figures("speed-up", "time saved", "efficiency")),
+        rows=tuple(rows),
+        folded=True,
+        empty="There is no serial arm to compare with.",
+    )
+
+
+def percent_of(share: float | None) -> str:
+    """Return a share that may be below 0 or more than the whole as a percentage."""
+    return NOT_AVAILABLE if share is None else f"{share * 100:,.1f} %"

@@ -126,7 +126,7 @@ def test_words_of_a_report() -> None:
     """The runs of a report are its arguments without a dash."""
     report = parsed("report", "a", "b", "--out", "d")
     assert (report.command.name, report.words) == ("report", ("a", "b"))
-    assert report.settings == {"out": Path("d"), "results_dir": Path("results")}
+    assert report.settings == {"out": Path("d"), "markdown": False, "results_dir": Path("results")}
 
 
 def test_settings_of_a_simulator() -> None:

@@ -25,7 +25,7 @@ def test_blocks_of_one_plan_are_paired() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_true_difference_is_found(seed: int) -> None:
-    """On one machine with one workload an arm 20 % faster is told to be, paired or not, its interval round the truth."""
+    """On one machine with one workload an arm 20 % faster is told to be, its blocks paired or not."""
     change = change_of(BEFORE, Made(seed=seed, faster={"asyncio": 1.2}))
     assert change.outcome == "a_better"
     assert change.low is not None

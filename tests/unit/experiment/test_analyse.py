@@ -94,7 +94,18 @@ def test_other_work_is_said_first() -> None:
         for cell in experiment.cells
     ]
     analysis = analyse(msgspec.structs.replace(experiment, cells=tuple(cells)))
-    assert any("same work" in words for words in analysis.differences)
+    assert analysis.differences == ("lean/threading@8 and lean/asyncio@8 were not given the same prompts",)
+
+
+def test_a_busy_machine_leaves_no_winner_and_says_why() -> None:
+    """Where no cell counts every pair still has its words: that there is no verdict, and why."""
+    busy = msgspec.structs.replace(FACTS, foreign_cpu_share=0.5)
+    names = ("lean/threading@8", "lean/asyncio@8", "lean/threading@8 (again)")
+    analysis = analyse(make_experiment(noisy(faster_asyncio), facts=dict.fromkeys(names, busy)))
+    (found,) = [each for each in analysis.comparisons if (each.metric, each.kind) == ("throughput", "modes")]
+    assert found.verdict.outcome == "no_verdict"
+    assert "other programs used 50.0% of the machine" in found.words
+    assert "no verdict" in analysis.headline[1].lower()
 
 
 def test_r48_a_knee_is_named_where_throughput_stops_rising() -> None:

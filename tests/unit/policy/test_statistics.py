@@ -46,7 +46,7 @@ def test_a_distribution_is_numpys(data: list[float]) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 10, 11, 63, 64, 100, 129, 130, 661, 662, 2000])
-def test_a_percentile_needs_its_samples(n: int) -> None:
+def test_r37_a_percentile_needs_its_samples(n: int) -> None:
     """A percentile is given from the number of samples that carries it, and is None below: never 0, never a guess."""
     data = [math.sin(number) + 2 for number in range(n)]
     described = msgspec.structs.asdict(distribution(data))
@@ -91,7 +91,7 @@ def test_one_value_has_no_spread() -> None:
         (999, 1000, 0.9943, 0.9998),
     ],
 )
-def test_wilson_intervals(successes: int, trials: int, low: float, high: float) -> None:
+def test_r16_wilson_intervals(successes: int, trials: int, low: float, high: float) -> None:
     """The interval of a share is the published one: 20 of 20 are 83.9 to 100 %, not 100 to 100 %."""
     proportion = wilson(successes, trials)
     assert (proportion.n, proportion.value) == (trials, successes / trials)

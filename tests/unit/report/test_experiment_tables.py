@@ -12,9 +12,9 @@ from bench.report.experiment.meanings import meanings_table
 from bench.report.experiment.phases import PARTS, mean_phases, phase_table
 from bench.report.experiment.shown import ShownExperiment, read
 from bench.report.experiment.tables import arms_table, cells_table, conditions_table, reasons_table
-from bench.report.experiment.verdicts import comparison_tables, scaling_table
+from bench.report.experiment.verdicts import comparison_tables, scaling_table, speed_up_table
 from bench.report.fonts import ChartFonts
-from bench.report.markdown import escaped, experiment_markdown, runs_markdown
+from bench.report.markdown import code, escaped, experiment_markdown, runs_markdown
 from tests.experiment_cases import CASES, Made, make_experiment
 from tests.report_cases import CASES as RUNS
 from tests.report_runs import make_run
@@ -90,7 +90,7 @@ def test_a_verdict_that_cells_barred_names_the_arms_and_not_each_rule(tmp_path: 
 
 
 def test_every_cell_has_its_status_and_its_conditions(tmp_path: Path) -> None:
-    """Cells and conditions have a row for each cell, null servers' ones as well; what could not begin says what it said."""
+    """Cells and conditions have a row for each cell, null servers' ones as well; what could not begin says why."""
     found = shown(tmp_path, Made(error="no route to host", kept=0))
     cells = cells_table(found, found.directory)
     assert len(cells.rows) == len(found.experiment.cells) == len(conditions_table(found).rows)
@@ -139,6 +139,18 @@ def test_a_sweep_has_a_knee(tmp_path: Path) -> None:
     assert column(table, "knee")[0].startswith(("N = ", "none "))
 
 
+def test_speed_up_time_saved_and_efficiency_are_three_things(tmp_path: Path) -> None:
+    """Against the serial arm: how many times its throughput, how much of its time is saved, how much of N is used."""
+    table = speed_up_table(shown(tmp_path, Made(noise=0.0, kept=0)))
+    place = column(table, "arm").index("openai/asyncio@8")
+    truth = 8 * 0.97 / (1 + 8 / 400) * (1 + 1 / 400)
+    assert float(column(table, "speed-up")[place]) == pytest.approx(truth, abs=0.006)
+    assert column(table, "time saved")[place] == f"{(1 - 1 / truth) * 100:.1f} %"
+    assert column(table, "efficiency")[place] == f"{truth / 8 * 100:.1f} %"
+    alone = speed_up_table(shown(tmp_path / "alone", Made(modes=("asyncio",), kept=0)))
+    assert alone.rows == ()
+
+
 def test_words_are_explained_beside_other_tools() -> None:
     """TTFT, TPOT, ICL and latency are explained, ours first, beside four other tools."""
     table = meanings_table()
@@ -155,7 +167,7 @@ def test_words_are_explained_beside_other_tools() -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_markdown_is_short_and_says_the_same(tmp_path: Path, case: str) -> None:
-    """The Markdown page has the headline, arms, verdicts and validity in 60 lines, each table row as wide as its head."""
+    """The Markdown page has the headline, arms, verdicts and validity in 60 lines, no table row wider than its head."""
     directory = make_experiment(tmp_path, CASES[case])
     text = experiment_markdown(directory)
     lines = text.splitlines()
@@ -169,8 +181,15 @@ def test_markdown_is_short_and_says_the_same(tmp_path: Path, case: str) -> None:
         bars = line.replace("\\\\", "").replace("\\|", "").count("|") if line.startswith("|") else 0
         assert not bars or not width or bars == width, line
         width = bars
-    assert "<img" not in text.replace("\\<", "")
+    # The last line holds the command as code, in which nothing means anything.
+    assert "<img" not in "".join(lines[:-1]).replace("\\<", "")
     assert "\u202e" not in text
+
+
+def test_a_command_cannot_leave_its_code() -> None:
+    """A command with backticks stands between more of them than it has in a row."""
+    assert code("a b") == "`a b`"
+    assert code("a ``` b `c`") == "```` a ``` b `c` ````"
 
 
 def test_pipes_and_backticks_are_escaped() -> None:

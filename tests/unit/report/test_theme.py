@@ -77,3 +77,15 @@ def test_the_page_can_find_each_role_by_its_colour() -> None:
     assert "#000000" not in lights
     assert css_value("#0072B2") == "var(--asyncio)"
     assert css_value("#123456") == "#123456"
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("eyes", SEEN_BY)
+def test_neighbouring_parts_of_a_bar_are_told_apart(paper: str, eyes: str) -> None:
+    """Parts that stand beside each other, or with one left out between them, do not look alike to any eye."""
+    roles = [role for role in ROLES if role.startswith("phase")]
+    seen = [lab(SEEN_BY[eyes] @ linear(ROLES[role][PAPERS[paper]])) for role in roles]
+    for place, role in enumerate(roles):
+        assert contrast(ROLES[role][PAPERS[paper]], ROLES["paper"][PAPERS[paper]]) >= 3, role
+        for other in range(place + 1, min(place + 3, len(roles))):
+            assert np.linalg.norm(seen[place] - seen[other]) > 15, (role, roles[other])

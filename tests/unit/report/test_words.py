@@ -81,7 +81,7 @@ def test_a_run_without_records_says_so(tmp_path: Path) -> None:
     )
 
 
-def test_the_load_model_is_named_on_page_and_charts(tmp_path: Path) -> None:
+def test_r01_the_load_model_is_named_on_page_and_charts(tmp_path: Path) -> None:
     """The facts and the line above each chart file say that the loop was closed, and N."""
     shown = shown_runs(tmp_path, CASES["four modes"])
     assert dict(facts(shown))["Load"] == "closed loop, N = 1 and 8"

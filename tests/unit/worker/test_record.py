@@ -60,7 +60,7 @@ def result_of(reply: Reply, **changes: object) -> dict[str, object]:
     return {name: getattr(result, name) for name in result.__struct_fields__}
 
 
-def test_the_times_of_a_stream() -> None:
+def test_r13_the_times_of_a_stream() -> None:
     """The first token is the first content, not the first chunk; per-token time counts tokens, gaps count chunks."""
     fields = result_of(STREAMED)
     expected = {
@@ -82,7 +82,7 @@ def test_the_times_of_a_stream() -> None:
     assert {name: fields[name] for name in expected} == pytest.approx(expected)
 
 
-def test_the_times_of_an_attempt() -> None:
+def test_r12_the_times_of_an_attempt() -> None:
     """An attempt has the instants that its client saw on the run's clock, its durations, and the wait before it."""
     attempt = Recorder(make_spec()).attempt(STREAMED, 2.5)
     assert attempt == Attempt(
@@ -147,7 +147,9 @@ def test_what_a_whole_answer_does_not_show() -> None:
         (2, (at(500), at(600)), 0.1),
     ],
 )
-def test_per_token_time_needs_two_tokens(tokens: int | None, instants: tuple[int, ...], tpot_s: float | None) -> None:
+def test_r13_per_token_time_needs_two_tokens(
+    tokens: int | None, instants: tuple[int, ...], tpot_s: float | None
+) -> None:
     """Time per token is known only with a token count of at least two and content at two instants."""
     reply = Reply(sent_ns=at(0), end_ns=at(1400), content="x", completion_tokens=tokens, content_ns=instants)
     assert result_of(reply)["tpot_s"] == (None if tpot_s is None else pytest.approx(tpot_s))
