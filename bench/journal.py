@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from bench.errors import ConfigError, JournalError
-from bench.records import SCHEMA_VERSION, RunManifest, Task
+from bench.manifest import RunManifest
+from bench.records import SCHEMA_VERSION, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -49,14 +49,21 @@ class _WireRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     text: str
 
 
-@contextlib.contextmanager
-def task_scope(task_id: str) -> Iterator[None]:
+class task_scope:  # noqa: N801 - read as the function that it stands for
     """Name the task to which log records of this thread or coroutine belong inside the block."""
-    token = _task_id.set(task_id)
-    try:
-        yield
-    finally:
-        _task_id.reset(token)
+
+    __slots__ = ("_task_id", "_token")
+
+    def __init__(self, task_id: str) -> None:
+        self._task_id = task_id
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _task_id.set(self._task_id)
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        _task_id.reset(self._token)
 
 
 def task_of(record: logging.LogRecord) -> str:

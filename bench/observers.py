@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from bench.records import Glimpse
+    from bench.records import Glimpse, TaskResult
 
 
 class Observer(Protocol):
@@ -17,5 +17,5 @@ class Observer(Protocol):
     def drawn(self) -> None:
         """A slot took a task."""
 
-    def recorded(self, glimpse: Glimpse) -> None:
-        """A task's record is in the journal."""
+    def recorded(self, glimpse: Glimpse | TaskResult) -> None:
+        """A task's record is in the journal; `glimpse` is the record where this process made it."""

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
-from bench.records import (
-    Attempt,
-    ErrorInfo,
-    HarnessCost,
-    Mode,
-    RunManifest,
-    RunStatus,
-    Segment,
-    TaskResult,
-    WorkerId,
-)
+from bench.manifest import HarnessCost, RunManifest, Segment
+from bench.records import Attempt, ErrorInfo, Mode, RunStatus, TaskResult, WorkerId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.journal import MANIFEST, TASKS
-from bench.records import Attempt, ErrorInfo, RunManifest, Segment, Task, TaskResult, WorkerId
+from bench.manifest import RunManifest, Segment
+from bench.records import Attempt, ErrorInfo, Task, TaskResult, WorkerId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

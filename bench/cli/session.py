@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
     from bench.executor import Run
     from bench.providers import Endpoint
-    from bench.records import Glimpse
+    from bench.records import Glimpse, TaskResult
     from bench.workload import Workload
 
 _log = logging.getLogger("bench.cli")
@@ -64,7 +64,7 @@ class InFlight:
         with self._lock:
             self._count += 1
 
-    def recorded(self, _glimpse: Glimpse) -> None:
+    def recorded(self, _glimpse: Glimpse | TaskResult) -> None:
         """Count one less."""
         with self._lock:
             self._count -= 1

@@ -53,8 +53,6 @@ _DECODER: Final = msgspec.json.Decoder(_Chunk)
 
 _FIRST: Final = b"data: {"
 _NEXT: Final = b"\n\ndata: {"
-#: Other line ends, a line that is no field, and an error object (in a text its quotes would be escaped).
-_UNUSUAL: Final = (b"\r", b"\n{", b'"error"')
 _END: Final = b"\n\ndata: [DONE]\n\n"
 
 
@@ -146,23 +144,30 @@ class Events:
 
         JSON holds no raw line end, so that what stands between two chunks can be cut out without looking into them.
         """
-        usual = block.startswith(_FIRST) and block.endswith(b"\n\n") and self._data is None
-        if not usual or any(mark in block for mark in _UNUSUAL):
+        usual = block.startswith(_FIRST) and block.endswith(b"\n\n") and self._data is None and b"\r" not in block
+        if not usual:
             return False
         ends = block.endswith(_END)
+        events = block[6 : -len(_END) if ends else None].split(_NEXT)
         try:
-            chunks = _DECODER.decode_lines(block[6 : -len(_END) if ends else None].replace(_NEXT, b"\n{"))
+            chunks = _DECODER.decode_lines(b"\n{".join(events))
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
             return False
-        self._take_chunks(now_ns, chunks)
+        # More chunks than events: a line that is no field of the format would have been taken for one.
+        if len(chunks) != len(events) or not self._take_chunks(now_ns, chunks):
+            return False
         self.done = ends
         return True
 
-    def _take_chunks(self, now_ns: int, chunks: list[_Chunk]) -> None:
+    def _take_chunks(self, now_ns: int, chunks: list[_Chunk]) -> bool:
+        """Take chunks that came at one instant; none of them, and return False, where one has an error."""
         texts: list[str] = []
+        usages: list[_Usage] = []
         tokens = 0
         finish_reason = None
         for chunk in chunks:
+            if chunk.error:
+                return False
             if choices := chunk.choices:
                 choice = choices[0]
                 delta = choice.delta
@@ -173,8 +178,11 @@ class Events:
                     tokens += 1
                 finish_reason = choice.finish_reason or finish_reason
             if chunk.usage is not None:
-                self._take_usage(chunk.usage)
+                usages.append(chunk.usage)
         self._collector.on_chunks(now_ns, texts, tokens, finish_reason)
+        for usage in usages:
+            self._take_usage(usage)
+        return True
 
     def _take_lines(self, now_ns: int, lines: list[bytes]) -> None:
         for line in lines:

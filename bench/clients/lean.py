@@ -150,16 +150,16 @@ class LeanAsyncClient:
         exchange = Exchange(collector, self._translator, stream=stream)
         connect_ns = None
         try:
-            _check_time(collector, sent_ns)
+            due_ns = _limit_ns(collector, sent_ns)
             data = self._compose(request)
             connection = self._kept(sent_ns - _KEEP_ALIVE_NS)
             if connection is not None:
-                await self._ask(connection, data, exchange)
+                await self._ask(connection, data, exchange, due_ns)
             if connection is None or exchange.unanswered:
                 begun_ns = time.perf_counter_ns()
                 connection = await self._connect(collector)
                 connect_ns = time.perf_counter_ns() - begun_ns
-                await self._ask(connection, data, exchange)
+                await self._ask(connection, data, exchange, due_ns)
         except CallError as error:
             collector.fail(error)
         except Exception as error:  # noqa: BLE001 - the call's edge: a failure is data
@@ -172,11 +172,11 @@ class LeanAsyncClient:
             self._timer.cancel()
         await asyncio.gather(*(connection.closed() for connection in self._open))
 
-    async def _ask(self, connection: ProtocolConnection, data: bytes, exchange: Exchange) -> None:
-        """Send a request and wait for its answer's end."""
+    async def _ask(self, connection: ProtocolConnection, data: bytes, exchange: Exchange, due_ns: int) -> None:
+        """Send a request and wait for its answer's end; its limit is `due_ns` as things stand."""
         over = connection.ask(data, exchange)
         self._under_way[connection] = exchange
-        if (due_ns := exchange.collector.limit()[0]) < self._due_ns or self._timer is None:
+        if due_ns < self._due_ns or self._timer is None:
             self._look_at(due_ns)
         try:
             await over
@@ -242,10 +242,12 @@ def _reply(
     )
 
 
-def _check_time(collector: Collector, now_ns: int) -> None:
-    """Raise where a call's limit has passed before it began."""
-    if collector.limit()[0] <= now_ns:
+def _limit_ns(collector: Collector, now_ns: int) -> int:
+    """Return the limit of a call that begins now, or raise where it has passed."""
+    due_ns = collector.limit()[0]
+    if due_ns <= now_ns:
         raise collector.timed_out()
+    return due_ns
 
 
 def _trust() -> ssl.SSLContext:

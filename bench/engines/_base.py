@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.clock import Clock
+    from bench.records import TaskResult
     from bench.stop import StopSignal
     from bench.worker import Assignment, WorkerSpec
 
@@ -24,7 +25,7 @@ class Job:
         clock: The clock.
         stop: The engine draws nothing more once it drains, and gives up what is in flight once it is cancelled.
         draw: Returns the next task, or None when there is none or the run is draining.
-        emit: Takes each result exactly once, encoded as JSON.
+        emit: Takes each result exactly once; one from another process encoded as JSON.
         ready: To be called once, when all slots stand ready and before the first draw.
         worker_cpu: Takes the CPU seconds of a worker process that ended.
         canary: Takes what the client added to a canary's first token, in seconds.
@@ -36,7 +37,7 @@ class Job:
     clock: Clock
     stop: StopSignal
     draw: Callable[[], Assignment | None]
-    emit: Callable[[bytes], None]
+    emit: Callable[[TaskResult | bytes], None]
     ready: Callable[[], None]
     worker_cpu: Callable[[float], None]
     canary: Callable[[float], None]

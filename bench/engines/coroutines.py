@@ -7,7 +7,6 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-import msgspec
 import uvloop
 
 from bench.clients.make import make_async_client
@@ -59,6 +58,5 @@ async def _run(job: Job) -> None:
 async def _slot(job: Job, worker: TaskWorker, client: AsyncClient, number: int) -> None:
     """Do tasks until there are none; a cancellation that falls between two tasks ends the slot as it should."""
     who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=number)
-    encoder = msgspec.json.Encoder()
     while (assignment := job.draw()) is not None:
-        job.emit(encoder.encode(await worker.arun(assignment, client, who)))
+        job.emit(await worker.arun(assignment, client, who))

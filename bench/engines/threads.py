@@ -6,8 +6,6 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bench.clients.make import make_sync_client
 from bench.engines.canary import canary_in_thread
 from bench.errors import WorkerError
@@ -71,6 +69,5 @@ def _start_all(threads: list[threading.Thread], started: list[threading.Thread],
 
 def work(job: Job, worker: TaskWorker, client: SyncClient, who: WorkerId) -> None:
     """Do tasks in this thread until there are none."""
-    encoder = msgspec.json.Encoder()
     while (assignment := job.draw()) is not None:
-        job.emit(encoder.encode(worker.run(assignment, client, who)))
+        job.emit(worker.run(assignment, client, who))

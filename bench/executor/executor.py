@@ -21,9 +21,9 @@ from bench.executor.document import write_document
 from bench.executor.ledger import Ledger
 from bench.executor.manifest import first_manifest, first_segment
 from bench.journal import SUMMARY, Journal, create_run_directory, write_atomically
+from bench.manifest import HarnessCost
 from bench.policy.retry import RetryPolicy
 from bench.policy.statistics import percentile
-from bench.records import HarnessCost, RunStatus
 from bench.stop import StopSignal
 from bench.summary import Summary, summarise
 from bench.usage import Usage, UsageMonitor
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
     from bench.observers import Observer
     from bench.providers import Endpoint
+    from bench.records import RunStatus
     from bench.worker.spec import Canary
     from bench.workload import Workload
 

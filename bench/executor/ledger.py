@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.clock import Clock
     from bench.journal import Journal
     from bench.observers import Observer
-    from bench.records import Task
+    from bench.records import Task, TaskResult
     from bench.stop import StopSignal
 
 
@@ -52,9 +52,9 @@ class Ledger:
         self._arrivals = arrivals
         self._zero_ns = clock.now_ns()
         self._lock = threading.Lock()
-        self._decoder = msgspec.json.Decoder(Glimpse)
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Glimpse).decode
         self.error: BenchError | None = None
-        self.failed = 0
 
     def __repr__(self) -> str:
         """Show how far the journal got."""
@@ -88,18 +88,19 @@ class Ledger:
             observer.drawn()
         return Assignment(task=task, scheduled_ns=scheduled_ns)
 
-    def emit(self, line: bytes) -> None:
-        """Keep a result and show it."""
-        glimpse = self._decoder.decode(line)
+    def emit(self, result: TaskResult | bytes) -> None:
+        """Keep a result and show it; one that comes from another process is encoded already."""
+        line = result if isinstance(result, bytes) else self._encode(result)
         with self._lock:
             try:
                 self._journal.append(line)
             except BenchError as error:
                 self._fail(error)
                 return
-            self.failed += glimpse.status == "failed"
-        for observer in self._observers:
-            observer.recorded(glimpse)
+        if self._observers:
+            seen = self._decode(result) if isinstance(result, bytes) else result
+            for observer in self._observers:
+                observer.recorded(seen)
 
     def _fail(self, error: BenchError) -> None:
         if self.error is None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from bench.clock import utc_label
 from bench.environment import describe_environment
-from bench.records import JsonObject, RunManifest, Segment
+from bench.manifest import RunManifest, Segment
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bench.config import ConcurrentConfig
     from bench.providers import Endpoint
+    from bench.records import JsonObject
     from bench.workload import Workload
 
 

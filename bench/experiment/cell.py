@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from bench.endpoints.simulated import ServerWindow
     from bench.experiment.machine import Between
+    from bench.manifest import RunManifest
     from bench.policy.objectives import Objectives
-    from bench.records import RunManifest
     from bench.stop import StopSignal
 
 #: How often a cell's process and the stop are looked at; a cell takes seconds.

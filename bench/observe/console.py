@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.observers import Observer
-    from bench.records import Glimpse, Mode
+    from bench.records import Glimpse, Mode, TaskResult
 
 #: Two refreshes a second: each costs a few milliseconds of CPU, which the run does not have for its own work.
 _REFRESH_S: Final = 0.5
@@ -42,7 +42,7 @@ class _Nothing:
     def drawn(self) -> None:
         """Do nothing."""
 
-    def recorded(self, glimpse: Glimpse) -> None:
+    def recorded(self, glimpse: Glimpse | TaskResult) -> None:
         """Do nothing."""
 
 

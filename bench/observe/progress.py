@@ -16,7 +16,7 @@ from bench.records import ErrorInfo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.records import Glimpse
+    from bench.records import Glimpse, TaskResult
 
 #: The width of the window that "recent" means.
 RECENT_S: Final = 5.0
@@ -96,7 +96,7 @@ class Progress:
         with self._lock:
             self._drawn += 1
 
-    def recorded(self, glimpse: Glimpse) -> None:
+    def recorded(self, glimpse: Glimpse | TaskResult) -> None:
         """Count a record."""
         with self._lock:
             self._last_ns = self._now_ns()

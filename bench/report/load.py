@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bench.records import RunManifest
+    from bench.manifest import RunManifest
     from bench.summary import Summary
 
 #: No run lasts 30 years: a larger number is damage, and would only break the charts.

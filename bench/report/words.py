@@ -11,7 +11,7 @@ from bench.report.visible import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.records import RunManifest
+    from bench.manifest import RunManifest
     from bench.report.series import ShownRun
     from bench.summary import Summary
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.records import HarnessCost
+from bench.manifest import HarnessCost
 from bench.summary.figures import HarnessFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.records import Segment
+    from bench.manifest import Segment
 
 
 def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures:

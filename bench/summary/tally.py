@@ -26,7 +26,7 @@ from bench.summary.load import LoadTally
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.records import RunManifest
+    from bench.manifest import RunManifest
 
 
 class AttemptRow(msgspec.Struct, frozen=True, gc=False):

@@ -115,25 +115,32 @@ class TaskWorker:
                     except StopIteration as end:
                         result: TaskResult = end.value
                         return result
-                    outcome = await self._carry_out(step, client)
+                    begun_ns = self._clock.now_ns()
+                    try:
+                        if isinstance(step, Call):
+                            outcome = await client.call(step.request, step.deadline_ns)
+                        else:
+                            outcome = await self._clock.asleep_until(step.until_ns, self._stop)
+                    except asyncio.CancelledError:
+                        if not self._is_stopped():
+                            raise
+                        outcome = self._cut_short(step, begun_ns)
             except Exception as error:  # noqa: BLE001 - the task's edge: a bug costs its task, not the run
                 return self._broken(progress, who, error)
 
-    async def _carry_out(self, step: Call | Sleep, client: AsyncClient) -> Reply | bool:
-        """Return the outcome of a step; cancelled with the run, say so and clear the cancellation."""
-        begun_ns = self._clock.now_ns()
-        try:
-            if isinstance(step, Call):
-                return await client.call(step.request, step.deadline_ns)
-            return await self._clock.asleep_until(step.until_ns, self._stop)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or not self._stop.cancelled:
-                raise
-            task.uncancel()
-            if isinstance(step, Sleep):
-                return False
-            return Reply(sent_ns=begun_ns, end_ns=self._clock.now_ns(), error=_STOPPED, cancelled=True)
+    def _is_stopped(self) -> bool:
+        """Clear the cancellation that is being handled if the run's stop explains it; return whether it does."""
+        task = asyncio.current_task()
+        if task is None or not self._stop.cancelled:
+            return False
+        task.uncancel()
+        return True
+
+    def _cut_short(self, step: Call | Sleep, begun_ns: int) -> Reply | bool:
+        """Return the outcome of a step that the run's stop ended."""
+        if isinstance(step, Sleep):
+            return False
+        return Reply(sent_ns=begun_ns, end_ns=self._clock.now_ns(), error=_STOPPED, cancelled=True)
 
     def _flow(self, progress: _Progress, who: WorkerId) -> Generator[Call | Sleep, Any, TaskResult]:
         """Yield the steps of a task and return its result; each step is sent its outcome (see `Call`, `Sleep`)."""

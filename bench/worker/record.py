@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from bench.clients._base import Reply
 from bench.clock import NS_PER_S, utc_label
 from bench.policy.fingerprint import task_fingerprint
-from bench.policy.statistics import gaps, percentile
-from bench.records import Attempt, ErrorInfo, Status, Task, TaskResult, WorkerId
+from bench.policy.statistics import gaps_ns, percentile
+from bench.records import Attempt, ErrorInfo, Status, TaskResult, WorkerId
 
 if TYPE_CHECKING:
     from bench.errors import CallError
     from bench.worker.spec import Assignment, WorkerSpec
+
+_NS_PER_MS: Final = NS_PER_S // 1000
 
 
 class Recorder:
     """Turns instants in nanoseconds into records in seconds on the run's clock; one serves all slots of a process."""
 
     def __init__(self, spec: WorkerSpec) -> None:
-        self._spec = spec
+        self._provider = spec.endpoint.provider
+        self._model = spec.endpoint.model
+        self._stream = spec.stream
+        self._chunk_times = spec.chunk_times
+        self._origin_ns = spec.origin_ns
+        #: 1970 on `perf_counter_ns`.
+        self._epoch_ns = spec.origin_ns - round(spec.origin_utc_s * NS_PER_S)
         self._label: tuple[int | None, str] = (None, "")
+        #: What all records of a run have in common.
+        self._of_run: dict[str, Any] = {
+            "segment": spec.segment,
+            "mode": spec.mode,
+            "client": spec.client.client,
+            "transport": spec.client.transport,
+            "provider": spec.endpoint.provider,
+            "cached": False,
+            "trace_id": None,
+        }
 
     def since_origin_s(self, instant_ns: int) -> float:
         """Return an instant in seconds on the run's clock."""
-        return (instant_ns - self._spec.origin_ns) / NS_PER_S
+        return (instant_ns - self._origin_ns) / NS_PER_S
 
     def attempt(self, reply: Reply, wait_s: float) -> Attempt:
         """Return the record of a call, made after a backoff of `wait_s`."""
         since, error, content_ns = self.since_origin_s, reply.error, reply.content_ns
         return Attempt(
-            provider=self._spec.endpoint.provider,
+            provider=self._provider,
             status="ok" if error is None else "cancelled" if reply.cancelled else "failed",
             http_status=reply.http_status,
             error_type=None if error is None else error.error_type,
@@ -56,7 +74,7 @@ class Recorder:
         begun_s = self.since_origin_s(assignment.started_ns or assignment.scheduled_ns)
         begun_s = assignment.prior[-1].end_s if assignment.prior else begun_s
         return Attempt(
-            provider=self._spec.endpoint.provider,
+            provider=self._provider,
             status="failed",
             sent_s=begun_s,
             end_s=self.since_origin_s(end_ns),
@@ -95,72 +113,56 @@ class Recorder:
         who: WorkerId,
     ) -> TaskResult:
         """Return the record of a task; `reply` is the one of its last attempt."""
+        since, task, scheduled_ns = self.since_origin_s, assignment.task, assignment.scheduled_ns
         return TaskResult(
-            segment=self._spec.segment,
-            mode=self._spec.mode,
-            client=self._spec.client.client,
-            transport=self._spec.client.transport,
-            provider=self._spec.endpoint.provider,
+            task_id=task.task_id,
+            fingerprint=task_fingerprint(task),
+            index=task.index,
+            topic=task.topic,
+            chapter=task.chapter,
+            iteration=task.iteration,
+            version=task.version,
+            custom_id=task.custom_id,
+            model=task.model or self._model,
             status=status,
-            content=reply.content,
-            finish_reason=reply.finish_reason,
             error=error,
             attempts=tuple(attempts),
-            cached=False,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            reasoning_tokens=reply.reasoning_tokens,
-            token_source=reply.token_source,
+            scheduled_s=since(scheduled_ns),
+            started_s=since(started_ns),
+            ended_s=since(ended_ns),
+            queue_s=(started_ns - scheduled_ns) / NS_PER_S,
+            latency_s=(ended_ns - scheduled_ns) / NS_PER_S,
+            service_s=(ended_ns - started_ns) / NS_PER_S,
+            started_at=self._utc_label(started_ns),
             worker=who,
-            trace_id=None,
-            **self._labels(assignment.task),
-            **self._times(assignment.scheduled_ns, started_ns, ended_ns),
-            **self._stream_times(reply),
+            **self._of_reply(reply),
+            **self._of_run,
         )
 
-    def _labels(self, task: Task) -> dict[str, Any]:
-        return {
-            "task_id": task.task_id,
-            "fingerprint": task_fingerprint(task),
-            "index": task.index,
-            "topic": task.topic,
-            "chapter": task.chapter,
-            "iteration": task.iteration,
-            "version": task.version,
-            "custom_id": task.custom_id,
-            "model": task.model or self._spec.endpoint.model,
-        }
-
-    def _times(self, scheduled_ns: int, started_ns: int, ended_ns: int) -> dict[str, Any]:
-        since = self.since_origin_s
-        return {
-            "scheduled_s": since(scheduled_ns),
-            "started_s": since(started_ns),
-            "ended_s": since(ended_ns),
-            "queue_s": (started_ns - scheduled_ns) / NS_PER_S,
-            "latency_s": (ended_ns - scheduled_ns) / NS_PER_S,
-            "service_s": (ended_ns - started_ns) / NS_PER_S,
-            "started_at": self._utc_label(started_ns),
-        }
-
-    def _stream_times(self, reply: Reply) -> dict[str, Any]:
+    def _of_reply(self, reply: Reply) -> dict[str, Any]:
+        """Return what a record has from the answer itself."""
         since, content_ns = self.since_origin_s, reply.content_ns
-        steps = gaps(content_ns)
+        steps_ns = gaps_ns(content_ns)
         return {
+            "content": reply.content,
+            "finish_reason": reply.finish_reason,
+            "prompt_tokens": reply.prompt_tokens,
+            "completion_tokens": reply.completion_tokens,
+            "reasoning_tokens": reply.reasoning_tokens,
+            "token_source": reply.token_source,
             "first_token_s": since(content_ns[0]) if content_ns else None,
             "last_token_s": since(content_ns[-1]) if content_ns else None,
             "ttft_s": (content_ns[0] - reply.sent_ns) / NS_PER_S if content_ns else None,
             "tpot_s": _tpot_s(content_ns, reply.completion_tokens),
-            "chunks": len(content_ns) if self._spec.stream else None,
-            "icl_p50_s": percentile(steps, 0.5) if steps else None,
-            "icl_p99_s": percentile(steps, 0.99) if steps else None,
-            "icl_max_s": steps[-1] if steps else None,
-            "chunk_times_s": tuple(map(since, content_ns)) if self._spec.chunk_times else None,
+            "chunks": len(content_ns) if self._stream else None,
+            "icl_p50_s": percentile(steps_ns, 0.5) / NS_PER_S if steps_ns else None,
+            "icl_p99_s": percentile(steps_ns, 0.99) / NS_PER_S if steps_ns else None,
+            "icl_max_s": steps_ns[-1] / NS_PER_S if steps_ns else None,
+            "chunk_times_s": tuple(map(since, content_ns)) if self._chunk_times else None,
         }
 
     def _utc_label(self, instant_ns: int) -> str:
-        utc_s = self._spec.origin_utc_s + self.since_origin_s(instant_ns)
-        second, milliseconds = divmod(int(utc_s * 1000), 1000)
+        second, milliseconds = divmod((instant_ns - self._epoch_ns) // _NS_PER_MS, 1000)
         # Of all tasks that begin in one second the label is the same up to its milliseconds. Threads may each make it.
         known, label = self._label
         if known != second:

@@ -47,7 +47,7 @@ class Watcher:
         """Note it."""
         self.events.append("drawn")
 
-    def recorded(self, glimpse: Glimpse) -> None:
+    def recorded(self, glimpse: Glimpse | TaskResult) -> None:
         """Note it, and act when it is time."""
         self.recorded_ids.append(glimpse.task_id)
         if self.then and len(self.recorded_ids) == self.after:

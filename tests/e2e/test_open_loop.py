@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bench.records import Glimpse
+    from bench.records import Glimpse, TaskResult
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -185,7 +185,7 @@ def run_until_first(
             if self.drawn_tasks == slots + 1:
                 then()
 
-        def recorded(self, glimpse: Glimpse) -> None:
+        def recorded(self, glimpse: Glimpse | TaskResult) -> None:
             """Do nothing."""
 
     config = ConcurrentConfig(mode=mode, concurrency=slots, rate=0.001, results_dir=folder)

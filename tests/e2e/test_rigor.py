@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.experiment.records import Cell, Experiment
-    from bench.records import Glimpse, Task
+    from bench.records import Glimpse, Task, TaskResult
 
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 every_client = pytest.mark.parametrize("client", ["openai", "lean"])
@@ -66,7 +66,7 @@ class Sleeper:
     def drawn(self) -> None:
         """Do nothing."""
 
-    def recorded(self, glimpse: Glimpse) -> None:  # noqa: ARG002 - what it is does not matter
+    def recorded(self, glimpse: Glimpse | TaskResult) -> None:  # noqa: ARG002 - what it is does not matter
         """Take time."""
         self.records += 1
         if self.records % 2:

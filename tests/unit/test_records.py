@@ -10,18 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records import (
-    SCHEMA_VERSION,
-    Attempt,
-    ErrorInfo,
-    Glimpse,
-    HarnessCost,
-    JsonObject,
-    RunManifest,
-    Segment,
-    Task,
-    TaskResult,
-)
+from bench.manifest import HarnessCost, RunManifest, Segment
+from bench.records import SCHEMA_VERSION, Attempt, ErrorInfo, Glimpse, JsonObject, Task, TaskResult
 from tests.samples import cancelled_result, failed_result, make_attempt, make_manifest, make_result, make_task
 
 #: The published form of a line of tasks.jsonl. A new field is appended with a new schema version; none goes away.

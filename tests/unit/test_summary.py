@@ -12,8 +12,9 @@ import pytest
 
 from bench.errors import JournalError
 from bench.journal import TASKS
+from bench.manifest import HarnessCost
 from bench.policy.statistics import Distribution, InFlight, Proportion, wilson
-from bench.records import ErrorInfo, HarnessCost, TaskResult, WorkerId
+from bench.records import ErrorInfo, TaskResult, WorkerId
 from bench.summary import Summary, summarise
 from bench.summary.figures import ErrorRow, HarnessFigures, ProviderRow, TaskCounts, TokenCounts, WorkerRow
 from tests.samples import (

@@ -37,6 +37,8 @@ PIECES = (
     event({"odd": 1}),
     event("{not json"),
     event("17"),
+    event(""),
+    event('{"choices": []} {"choices": []}'),
     event('{"choices": [{"delta": {"content": "\\ud83d"}}]}'),
     b'{"choices": [{"delta": {"content": "no field"}}]}\n',
     b"event: message\nid: 1\n",
@@ -72,6 +74,8 @@ def shown(outcome: tuple[Reply, bool]) -> tuple[object, ...]:
 @example([WORDS, WORDS, b'{"choices": []}\n', b"\n\n\n", STOP, DONE], [])
 @example([WORDS, event({"error": {"message": "boom"}}), WORDS], [])
 @example([WORDS, DONE, WORDS], [])
+@example([WORDS, event('{"choices": []} {"choices": []}'), STOP, DONE], [])
+@example([event(usage_chunk()), event({"error": {"message": "boom"}}), DONE], [])
 def test_a_stream_reads_alike_in_whatever_pieces(pieces: list[bytes], cuts: list[int]) -> None:
     """Whole, in arbitrary blocks or byte by byte, a stream comes to the same text, tokens, counts and failure."""
     stream = b"".join(pieces)

@@ -39,12 +39,15 @@ class Scene:
             clock=self.clock,
             stop=self.stop,
             draw=lambda: None,
-            emit=lambda line: self.records.append(msgspec.json.decode(line, type=TaskResult)),
+            emit=self._keep,
             ready=lambda: None,
             worker_cpu=lambda _: None,
             canary=lambda _: None,
         )
         self.lost = LostTasks(job)
+
+    def _keep(self, result: TaskResult | bytes) -> None:
+        self.records.append(result if isinstance(result, TaskResult) else msgspec.json.decode(result, type=TaskResult))
 
     def give(self, index: int, *, after_s: float = 0.0, **changes: object) -> None:
         """Give the worker a task that arrives so many seconds from the present."""

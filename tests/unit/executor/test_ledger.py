@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from bench.records import Glimpse, Task
+    from bench.records import Glimpse, Task, TaskResult
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Watcher:
 
     run: Path
     told: list[tuple[str, int]] = field(default_factory=list)
-    glimpses: list[Glimpse] = field(default_factory=list)
+    glimpses: list[Glimpse | TaskResult] = field(default_factory=list)
 
     def ready(self) -> None:
         """Do nothing: a ledger does not say it."""
@@ -40,7 +40,7 @@ class Watcher:
         """Note a draw."""
         self.told.append(("drawn", sum(1 for _ in iter_lines(self.run / WORKLOAD))))
 
-    def recorded(self, glimpse: Glimpse) -> None:
+    def recorded(self, glimpse: Glimpse | TaskResult) -> None:
         """Note a record."""
         self.glimpses.append(glimpse)
         self.told.append(("recorded", sum(1 for _ in iter_lines(self.run / TASKS))))
@@ -64,7 +64,7 @@ class Desk:
 
     def emit(self, index: int, content: str = "an answer") -> None:
         """Hand in a success."""
-        self.ledger.emit(msgspec.json.encode(make_result(index, content=content)))
+        self.ledger.emit(make_result(index, content=content))
 
 
 @pytest.fixture
@@ -131,12 +131,18 @@ def test_kept_before_shown(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
     assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == ["0-i0-v0", "1-i0-v0"]
 
 
-def test_failures_are_counted(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
-    """Failed tasks are counted, cancelled ones and successes are not among them."""
+def test_results_of_this_process_and_of_others(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """A result is kept and shown alike, whether it was made in this process or came encoded from another."""
     desk = open_desk([])
-    for result in (make_result(0), failed_result(1), cancelled_result(2), failed_result(3)):
+    results = [make_result(0), failed_result(1), cancelled_result(2)]
+    for result in results:
+        desk.ledger.emit(result)
         desk.ledger.emit(msgspec.json.encode(result))
-    assert (desk.ledger.failed, desk.journal.recorded, desk.ledger.error) == (2, 4, None)
+    lines = [msgspec.json.encode(result) for result in results for _ in range(2)]
+    assert list(iter_lines(desk.run / TASKS)) == lines
+    assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == [one.task_id for one in results for _ in range(2)]
+    shown = [(one.status, one.latency_s, one.ttft_s, one.error) for one in desk.watcher.glimpses]
+    assert shown[::2] == shown[1::2]
 
 
 def test_a_drain_ends_the_intake(open_desk: Callable[[Iterable[Task]], Desk]) -> None:

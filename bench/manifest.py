@@ -1,0 +1,77 @@
+"""What `run.json` holds: what was run, with what, where, how it ended, and what the harness itself cost."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.records import SCHEMA_VERSION, JsonObject, LoadModel, Mode, RunStatus
+
+
+class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the harness itself cost in one segment, over all its processes; None where this machine does not tell.
+
+    Attributes:
+        startup_s: From the engine's start until all slots stood ready.
+        startup_cpu_s: CPU time of that, user and system.
+        cpu_s: CPU time of the whole segment.
+        peak_pss_bytes: Most memory at once (proportional set size).
+        wakeup_lag_p99_s: How late a thread of the parent woke that slept for 20 ms, 99th percentile.
+        server_cpu_s: CPU time of the server that the run started for itself, which is no part of the others.
+        canaries: Requests to a server of known delay that were answered.
+        canary_p50_s: What the client added to their first token: half of them at most this.
+        canary_p99_s: The same for 99 of 100.
+    """
+
+    startup_s: float | None = None
+    startup_cpu_s: float | None = None
+    cpu_s: float | None = None
+    peak_pss_bytes: int | None = None
+    wakeup_lag_p99_s: float | None = None
+    server_cpu_s: float | None = None
+    canaries: int | None = None
+    canary_p50_s: float | None = None
+    canary_p99_s: float | None = None
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One start or resume of a run; `origin_ns` is its clock's zero on `perf_counter_ns` of that boot of its host."""
+
+    started_at: str
+    host: str
+    pid: int
+    origin_ns: int | None = None
+    ended_at: str | None = None
+    cost: HarnessCost | None = None
+
+
+class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`run.json`: what was run, with what, where, and how it ended.
+
+    Attributes:
+        run_id: `YYYYMMDDTHHMMSSZ-<mode>-<4 hex>`, also the directory's name.
+        status: How it stands.
+        error: Why it failed, if it did.
+        config: Every setting, defaults included, without secrets.
+        command: The command that reproduces it.
+        endpoint: Provider, model and address that were used.
+        workload: Kind of the source, number of tasks, fingerprint.
+        environment: Versions and machine.
+        load_model: `open` where tasks arrive on a schedule, `closed` where a slot takes the next when the last ended.
+        segments: One per start or resume.
+        tasks: Number of tasks of the whole workload.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    status: RunStatus
+    error: str | None = None
+    mode: Mode
+    concurrency: int
+    tasks: int
+    load_model: LoadModel = "closed"
+    config: JsonObject
+    command: str
+    endpoint: JsonObject
+    workload: JsonObject
+    environment: JsonObject
+    segments: tuple[Segment, ...]
