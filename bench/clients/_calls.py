@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.clients._collect import Collector
 
 #: How long the end of a stream may take after its last event; then its connection is dropped instead of reused.
-_DRAIN_NS: Final = NS_PER_S // 10
+_DRAIN_NS: Final = NS_PER_S // 4
 
 #: What a name resolves to, as `socket.getaddrinfo` has it; or why it does not; or None when the call was cut short.
 Lookup = list[tuple[Any, ...]] | OSError | None

@@ -122,6 +122,7 @@ def test_first_token_and_prompt_time(sdk: openai.OpenAI, endpoint: Endpoint) -> 
             model=endpoint.model,
             messages=[{"role": "user", "content": "Name a colour."}],
             max_tokens=2,
+            temperature=0,
             stream=True,
             stream_options={"include_usage": True},
             extra_body=endpoint.extra_body,

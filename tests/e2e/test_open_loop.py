@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bench.records import Glimpse, TaskResult
+    from bench.records import Glimpse
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 every_mode = pytest.mark.parametrize("mode", MODES)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.experiment.records import Cell, Experiment
-    from bench.records import Glimpse, Task, TaskResult
+    from bench.records import Glimpse, Task
 
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 every_client = pytest.mark.parametrize("client", ["openai", "lean"])
