@@ -147,9 +147,9 @@ def test_nobody_to_ask(tmp_path: Path) -> None:
 
 def test_a_key_on_the_command_line(tmp_path: Path) -> None:
     """A key in the arguments is refused, and repeated nowhere."""
-    result = run("--api-key", "sk-telltale", cwd=tmp_path)
+    result = run("--api-key", "sk-marked", cwd=tmp_path)
     assert (result.returncode, "environment" in result.stderr) == (2, True)
-    assert "telltale" not in result.stderr + result.stdout
+    assert "marked" not in result.stderr + result.stdout
 
 
 def test_terminal_codes_are_not_passed_on(tmp_path: Path) -> None:
@@ -260,14 +260,14 @@ def test_addresses_that_answer_wrongly(
 
 def test_keys_are_nowhere(tmp_path: Path, server: SimulatorProcess) -> None:
     """A key is in nothing that a run writes or says, whether it comes from the environment or a file."""
-    keys = {"CONCURRENT_API_KEY": "sk-telltale-environment"}
-    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-telltale-file\nBIGMODEL_API_KEY=sk-telltale-big\n", encoding="utf-8")
+    keys = {"CONCURRENT_API_KEY": "sk-marked-environment"}
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-marked-file\nBIGMODEL_API_KEY=sk-marked-big\n", encoding="utf-8")
     result = run("--topics", "A", "--log-level", "debug", "--no-report", *at(server), cwd=tmp_path, env=keys)
     assert result.returncode == 0, result.stderr
-    assert "telltale" not in result.stdout + result.stderr
+    assert "marked" not in result.stdout + result.stderr
     written = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert len(written) >= 5
-    assert [path for path in written if b"telltale" in path.read_bytes()] == []
+    assert [path for path in written if b"marked" in path.read_bytes()] == []
 
 
 def test_standard_input(tmp_path: Path, server: SimulatorProcess) -> None:
