@@ -17,6 +17,10 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
         peak_pss_bytes: Most memory at once (proportional set size).
         wakeup_lag_p99_s: How late a thread of the parent woke that slept for 20 ms, 99th percentile.
         server_cpu_s: CPU time of the server that the run started for itself, which is no part of the others.
+        switches_voluntary: How often the parent process waited for something of its own accord.
+        switches_involuntary: How often it was made to wait for others.
+        gc_collections: Garbage collections of the parent process.
+        open_files: Descriptors that the parent process had open at the end; None where the system does not tell it.
         canaries: Requests to a server of known delay that were answered.
         canary_p50_s: What the client added to their first token: half of them at most this.
         canary_p99_s: The same for 99 of 100.
@@ -28,6 +32,10 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
     peak_pss_bytes: int | None = None
     wakeup_lag_p99_s: float | None = None
     server_cpu_s: float | None = None
+    switches_voluntary: int | None = None
+    switches_involuntary: int | None = None
+    gc_collections: int | None = None
+    open_files: int | None = None
     canaries: int | None = None
     canary_p50_s: float | None = None
     canary_p99_s: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import resource
 import threading
 import time
@@ -41,6 +42,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         wakeup_lag_p50_s: How late a thread woke that slept for 20 ms; with its 99th percentile, which needs 662
             samples or 13 s, and its maximum.
         server_cpu_s: CPU time of the run's own server. None without any.
+        switches_voluntary: How often this process waited for something of its own accord.
+        switches_involuntary: How often it was made to wait for others.
+        gc_collections: Garbage collections of this process.
+        open_files: Descriptors that this process had open at the end; None where the system does not tell it.
     """
 
     cpu_s: float
@@ -50,6 +55,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     wakeup_lag_p99_s: float | None
     wakeup_lag_max_s: float | None
     server_cpu_s: float | None
+    switches_voluntary: int
+    switches_involuntary: int
+    gc_collections: int
+    open_files: int | None
 
 
 class UsageMonitor:
@@ -78,6 +87,8 @@ class UsageMonitor:
         self._own_at_start_s = 0.0
         self._others_at_start_s: dict[psutil.Process, float] = {}
         self._server: tuple[psutil.Process, float] | None = None
+        self._switches_at_start = (0, 0)
+        self._collections_at_start = 0
         self._peak_pss_bytes: int | None = None
         self._processes_peak = 1
         self._usage: Usage | None = None
@@ -105,6 +116,7 @@ class UsageMonitor:
         # What a process that is here already has used belongs to an earlier run.
         self._others_at_start_s = {process: _cpu_s(process) for process in self._descendants()}
         self._own_at_start_s = _own_cpu_s()
+        self._switches_at_start, self._collections_at_start = _switches(), _collections()
         if self._server_pid is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 server = psutil.Process(self._server_pid)
@@ -128,6 +140,7 @@ class UsageMonitor:
             for thread in self._threads:
                 thread.join()
             self._look_at_memory()
+            voluntary, involuntary = _switches()
             self._usage = Usage(
                 cpu_s=self.cpu_s(),
                 peak_pss_bytes=self._peak_pss_bytes,
@@ -136,6 +149,10 @@ class UsageMonitor:
                 wakeup_lag_p99_s=self._lag.percentile("p99"),
                 wakeup_lag_max_s=self._lag.max_s if self._lag.n else None,
                 server_cpu_s=self._server_cpu_s(),
+                switches_voluntary=voluntary - self._switches_at_start[0],
+                switches_involuntary=involuntary - self._switches_at_start[1],
+                gc_collections=_collections() - self._collections_at_start,
+                open_files=_open_files(self._self),
             )
         return self._usage
 
@@ -193,6 +210,22 @@ def pause_after_s(cost_s: float) -> float:
 def _own_cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def _switches() -> tuple[int, int]:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_nvcsw, used.ru_nivcsw
+
+
+def _collections() -> int:
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+
+def _open_files(process: psutil.Process) -> int | None:
+    try:
+        return process.num_fds()
+    except psutil.Error:
+        return None
 
 
 def _cpu_s(process: psutil.Process) -> float:

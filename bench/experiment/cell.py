@@ -42,6 +42,10 @@ _STOP_GRACE_S: Final = 20.0
 _SAID_CHARS: Final = 2000
 
 
+#: What the harness counts of itself.
+_COUNTED: Final = ("switches_voluntary", "switches_involuntary", "gc_collections", "open_files")
+
+
 class Server(Protocol):
     """A server of the experiment's own that counts."""
 
@@ -231,6 +235,8 @@ def conditions(observed: Observed) -> Conditions:
         busy_share=machine.busy_share,
         foreign_share=foreign,
         pressure_share=machine.pressure_share,
+        runnable=machine.runnable,
+        **{name: getattr(harness, name, None) for name in _COUNTED},
         server_cpu_share=server_s / wall_s if server_s is not None and wall_s else None,
         server_lateness_p99_s=server.lateness_p99_s if server else None,
         server_peak_in_flight=server.peak_in_flight if server else None,

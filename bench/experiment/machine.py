@@ -11,6 +11,7 @@ import msgspec
 from bench.clock import NS_PER_S, utc_now
 
 _STAT: Final = Path("/proc/stat")
+_LOAD: Final = Path("/proc/loadavg")
 _PRESSURE: Final = Path("/proc/pressure/cpu")
 
 #: Columns of /proc/stat's first line: user nice system idle iowait irq softirq steal.
@@ -24,6 +25,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
     now_ns: int
     wall_s: float
+    runnable: int | None
     ticks: tuple[int, ...] | None
     waited_us: int | None
 
@@ -37,6 +39,7 @@ class Between(msgspec.Struct, frozen=True, kw_only=True):
         steal_share: Share of all CPU time that the hypervisor took.
         busy_share: Share of it that was used.
         pressure_share: Share of the time in which something waited for a CPU.
+        runnable: Threads that ran or could have run at the later moment.
     """
 
     wall_s: float
@@ -44,11 +47,18 @@ class Between(msgspec.Struct, frozen=True, kw_only=True):
     steal_share: float | None
     busy_share: float | None
     pressure_share: float | None
+    runnable: int | None
 
 
 def look() -> Moment:
     """Read the counters."""
-    return Moment(now_ns=time.perf_counter_ns(), wall_s=utc_now().timestamp(), ticks=_ticks(), waited_us=_waited_us())
+    return Moment(
+        now_ns=time.perf_counter_ns(),
+        wall_s=utc_now().timestamp(),
+        runnable=_runnable(),
+        ticks=_ticks(),
+        waited_us=_waited_us(),
+    )
 
 
 def between(before: Moment, after: Moment) -> Between:
@@ -70,6 +80,7 @@ def between(before: Moment, after: Moment) -> Between:
         steal_share=steal,
         busy_share=busy,
         pressure_share=pressure,
+        runnable=after.runnable,
     )
 
 
@@ -77,6 +88,14 @@ def _ticks() -> tuple[int, ...] | None:
     try:
         words = _STAT.read_text(encoding="ascii").splitlines()[0].split()
         return tuple(int(word) for word in words[1 : 1 + _COLUMNS])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _runnable() -> int | None:
+    """Return the fourth word of the load file, before its slash: what is running or ready to."""
+    try:
+        return int(_LOAD.read_text(encoding="ascii").split()[3].partition("/")[0])
     except (OSError, ValueError, IndexError):
         return None
 

@@ -122,6 +122,10 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         busy_share: Share of all CPU time that was used, by anything.
         foreign_share: Share of all CPU time that was used by neither the harness nor its own server.
         pressure_share: Share of the time in which something waited for a CPU.
+        runnable: Threads that ran or could have run as it ended.
+        switches_voluntary: How often the client waited of its own accord; `switches_involuntary` is for others.
+        gc_collections: Its garbage collections.
+        open_files: Its open descriptors at the end.
         server_cpu_share: CPU time of the experiment's own server, of one core.
         server_lateness_p99_s: How late that server sent.
         server_peak_in_flight: Most requests that it saw at once.
@@ -132,6 +136,11 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     busy_share: float | None = None
     foreign_share: float | None = None
     pressure_share: float | None = None
+    runnable: int | None = None
+    switches_voluntary: int | None = None
+    switches_involuntary: int | None = None
+    gc_collections: int | None = None
+    open_files: int | None = None
     server_cpu_share: float | None = None
     server_lateness_p99_s: float | None = None
     server_peak_in_flight: int | None = None

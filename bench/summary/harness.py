@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bench.manifest import HarnessCost
 from bench.summary.figures import HarnessFigures
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.manifest import Segment
+
+
+#: Counts that add up over segments.
+_COUNTS: Final = ("switches_voluntary", "switches_involuntary", "gc_collections")
 
 
 def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures:
@@ -34,6 +38,8 @@ def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures
         peak_pss_bytes=None if peak is None else int(peak),
         wakeup_lag_p99_s=combined("wakeup_lag_p99_s", max),
         server_cpu_s=combined("server_cpu_s", sum),
+        **{name: None if (value := combined(name, sum)) is None else int(value) for name in _COUNTS},
+        open_files=None if (files := combined("open_files", max)) is None else int(files),
         canaries=None if (canaries := combined("canaries", sum)) is None else int(canaries),
         canary_p50_s=combined("canary_p50_s", max),
         canary_p99_s=combined("canary_p99_s", max),

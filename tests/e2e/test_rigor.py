@@ -205,7 +205,8 @@ def test_r32_every_cell_says_what_the_machine_did(experiment: Experiment) -> Non
     """Every cell has what the machine, its host, other programs and the harness took while it ran."""
     for cell in measured(experiment):
         around = msgspec.structs.asdict(cell.conditions)
-        names = ("steal_share", "busy_share", "foreign_share", "pressure_share")
+        names = {"steal_share", "busy_share", "foreign_share", "pressure_share", "runnable"}
+        names |= {"switches_voluntary", "switches_involuntary", "gc_collections", "open_files"}
         assert {name: around[name] for name in names if around[name] is None} == {}
         assert cell.facts.cpu_share_client is not None
         assert cell.figures.cpu_us_per_task is not None

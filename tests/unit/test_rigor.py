@@ -45,8 +45,8 @@ def test_r04_latency_from_the_schedule_is_not_corrected_again(tmp_path: Path) ->
 )
 def test_r07_a_wall_clock_that_was_set_is_noticed(wall_s: float, severity: str | None) -> None:
     """Where wall and monotonic time differ by more than 0.1 % a cell is warned of, by more than 1 % it is INVALID."""
-    before = Moment(now_ns=5 * 10**9, wall_s=1000.0, ticks=None, waited_us=None)
-    after = Moment(now_ns=15 * 10**9, wall_s=1000.0 + wall_s, ticks=None, waited_us=None)
+    before = Moment(now_ns=5 * 10**9, wall_s=1000.0, runnable=None, ticks=None, waited_us=None)
+    after = Moment(now_ns=15 * 10**9, wall_s=1000.0 + wall_s, runnable=None, ticks=None, waited_us=None)
     facts = CellFacts(load_model="closed", clock_ratio=between(before, after).clock_ratio)
     assert [(reason.rule, reason.severity) for reason in check_cell(facts)] == (
         [("clock", severity)] if severity else []
