@@ -99,7 +99,11 @@ def say_analysis(experiment: Experiment) -> None:
 
 
 def _verdict_line(each: Comparison) -> str:
-    return printable(f"{'control: ' if each.kind == 'again' else ''}{each.words}.")
+    """Return a verdict in one sentence; of several reasons why there is none the first, the report has them all."""
+    words, reasons = each.words, each.verdict.reasons
+    if len(reasons) > 1:
+        words = f"no verdict between {each.a} and {each.b}: {reasons[0]}; and {len(reasons) - 1} more reasons"
+    return printable(f"{'control: ' if each.kind == 'again' else ''}{words}.")
 
 
 def _arm_cells(row: ArmRow) -> dict[str, str]:

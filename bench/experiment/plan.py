@@ -22,6 +22,12 @@ _CPU_S: Final[Mapping[str, float]] = {"openai": 6e-3, "lean": 2e-4, "scripted": 
 #: A cell has at least this many tasks: less has no median.
 _MIN_TASKS: Final = 16
 
+#: Steady parts are planned so much longer than they have to be.
+_MARGIN: Final = 1.15
+
+#: .. but no client's is to be longer than so many times what it has to be.
+_MOST_ROUNDS: Final = 6
+
 #: Tasks of a slot that fall to warming up and running out.
 _EDGE_TASKS: Final = 2
 
@@ -68,9 +74,11 @@ def cell_tasks(arms: Sequence[Arm], *, tasks_per_slot: int, min_duration_s: floa
     """
     counts = {}
     for n in sorted({arm.concurrency for arm in arms}):
-        cpu_s = max(_CPU_S.get(arm.client, 1e-3) for arm in arms if arm.concurrency == n)
-        rate_per_s = min(n / max(latency_s, 1e-6), 1 / cpu_s)
-        counts[n] = max(_MIN_TASKS, tasks_per_slot * n, math.ceil(min_duration_s * rate_per_s) + _EDGE_TASKS * n)
+        costs_s = [_CPU_S.get(arm.client, 1e-3) for arm in arms if arm.concurrency == n]
+        fastest, slowest = (min(n / max(latency_s, 1e-6), 1 / cpu_s) for cpu_s in (min(costs_s), max(costs_s)))
+        # Long enough for the fastest client, unless the slowest would then take many times as long.
+        steady = min(_MARGIN * fastest, _MOST_ROUNDS * slowest) * min_duration_s
+        counts[n] = max(_MIN_TASKS, tasks_per_slot * n, math.ceil(steady) + _EDGE_TASKS * n)
     return counts
 
 

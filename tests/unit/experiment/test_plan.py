@@ -43,6 +43,15 @@ def test_r19_arms_of_one_n_get_the_same_work(per_slot: int, min_duration_s: floa
     assert all(count >= per_slot * n for n, count in counts.items())
 
 
+def test_the_fastest_client_has_enough_to_do() -> None:
+    """Tasks last the fastest client for the steady part; the slowest does not get many times as much as it needs."""
+    arms = make_arms(("asyncio",), (100,), ("openai", "lean"))
+    (paced,) = cell_tasks(arms, tasks_per_slot=1, min_duration_s=2.0, latency_s=0.35).values()
+    assert paced / (100 / 0.35) > 2.0
+    (instant,) = cell_tasks(arms, tasks_per_slot=1, min_duration_s=2.0, latency_s=0.0).values()
+    assert instant < 6 * 2.0 / 6e-3 + 300
+
+
 def test_r25_every_block_runs_every_arm_once() -> None:
     """The order is by block, each arm once, and not always the same."""
     arms = make_arms(("asyncio", "threading", "multiprocessing"), (8,), ("openai",))
