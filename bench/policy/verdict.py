@@ -126,7 +126,7 @@ def judge(a: Arm, b: Arm, rules: Rules, *, family: Family | None = None, bars: S
     outcome = _outcome(judged, rules)
     few = _too_few(a, b, ratio, rules)
     others = (*_cell_bars(a, b), *bars, *_instrument_bars(a, b, ratio, rules, outcome))
-    reasons, blocks = (*few, *others), None
+    reasons, blocks = (*others, *few), None
     if reasons:
         outcome = "no_verdict"
         blocks = None if others else max(rules.min_blocks, _blocks_for_verdict(judged, rules) or 0)
