@@ -116,11 +116,11 @@ class Collector:
         if finish_reason:
             self.finish_reason = finish_reason
 
-    def on_chunks(self, now_ns: int, texts: list[str], tokens: int, finish_reason: str | None) -> None:
-        """Take chunks that came at one instant: the texts of those with content, and how many count as a token."""
+    def on_chunks(self, first_ns: int, content_ns: list[int], texts: list[str], finish_reason: str | None) -> None:
+        """Take chunks, the first of which came at `first_ns`: when those came that count as a token, and the texts."""
         if self._first_chunk_ns is None:
-            self._first_chunk_ns = now_ns
-        self._content_ns += [now_ns] * tokens
+            self._first_chunk_ns = first_ns
+        self._content_ns += content_ns
         self._parts += texts
         if finish_reason:
             self.finish_reason = finish_reason

@@ -51,6 +51,7 @@ class _Chunk(msgspec.Struct, gc=False):
 #: Made once: it has no state.
 _DECODER: Final = msgspec.json.Decoder(_Chunk)
 
+_FIELD: Final = b"data: "
 _FIRST: Final = b"data: {"
 _NEXT: Final = b"\n\ndata: {"
 _END: Final = b"\n\ndata: [DONE]\n\n"
@@ -92,12 +93,26 @@ class Events:
         self._more_bytes = 0
         self.done = False
 
-    def feed(self, now_ns: int, block: bytes) -> None:
-        """Take the next bytes, which came at `now_ns`; after the event that ends the stream, none.
+    def feed(self, reads: list[tuple[int, bytes]]) -> None:
+        """Take the next bytes, each piece with the instant of its read; after the event that ends the stream, none.
 
         Raises:
             CallError: An event is no chunk, or too long.
         """
+        if not self._take_usual(reads):
+            for now_ns, block in reads:
+                self._feed(now_ns, block)
+
+    def finish(self, now_ns: int) -> None:
+        """Take the stream's end; an event whose end has not come is dropped, as the format has it.
+
+        Raises:
+            CallError: The last event is no chunk.
+        """
+        if self._partial and self._partial[-1].endswith(b"\r"):
+            self._feed(now_ns, b"\n")
+
+    def _feed(self, now_ns: int, block: bytes) -> None:
         if self.done:
             return
         if b"\n" not in block and b"\r" not in block:
@@ -110,17 +125,7 @@ class Events:
         if not self._begun:
             self._begun = True
             block = block.removeprefix(_BYTE_ORDER_MARK)
-        if not self._take_usual(now_ns, block):
-            self._take_lines(now_ns, self._whole_lines(block))
-
-    def finish(self, now_ns: int) -> None:
-        """Take the stream's end; an event whose end has not come is dropped, as the format has it.
-
-        Raises:
-            CallError: The last event is no chunk.
-        """
-        if self._partial and self._partial[-1].endswith(b"\r"):
-            self.feed(now_ns, b"\n")
+        self._take_lines(now_ns, self._whole_lines(block))
 
     def _hold(self, part: bytes) -> None:
         self._partial.append(part)
@@ -139,13 +144,15 @@ class Events:
             block = block[:end]
         return block.splitlines()
 
-    def _take_usual(self, now_ns: int, block: bytes) -> bool:
-        """Take whole events of a line each at once, the way nearly all come; return False where they are not such.
+    def _take_usual(self, reads: list[tuple[int, bytes]]) -> bool:
+        """Take reads of whole events of a line each at once, the way nearly all come; return False where one is not.
 
         JSON holds no raw line end, so that what stands between two chunks can be cut out without looking into them.
         """
-        usual = block.startswith(_FIRST) and block.endswith(b"\n\n") and self._data is None and b"\r" not in block
-        if not usual:
+        if self._partial or self._data is not None or self.done:
+            return False
+        block = reads[0][1] if len(reads) == 1 else b"".join([body for _, body in reads])
+        if block[:7] != _FIRST or block[-2:] != b"\n\n" or b"\r" in block:
             return False
         ends = block.endswith(_END)
         events = block[6 : -len(_END) if ends else None].split(_NEXT)
@@ -154,18 +161,20 @@ class Events:
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
             return False
         # More chunks than events: a line that is no field of the format would have been taken for one.
-        if len(chunks) != len(events) or not self._take_chunks(now_ns, chunks):
+        instants = _instants(reads, len(events))
+        if not len(chunks) == len(events) == len(instants) or not self._take_chunks(instants, chunks):
             return False
+        self._begun = True
         self.done = ends
         return True
 
-    def _take_chunks(self, now_ns: int, chunks: list[_Chunk]) -> bool:
-        """Take chunks that came at one instant; none of them, and return False, where one has an error."""
+    def _take_chunks(self, instants: list[int], chunks: list[_Chunk]) -> bool:
+        """Take chunks, each with its instant; none of them, and return False, where one has an error."""
         texts: list[str] = []
         usages: list[_Usage] = []
-        tokens = 0
+        content_ns: list[int] = []
         finish_reason = None
-        for chunk in chunks:
+        for now_ns, chunk in zip(instants, chunks, strict=True):
             if chunk.error:
                 return False
             if choices := chunk.choices:
@@ -173,13 +182,13 @@ class Events:
                 delta = choice.delta
                 if text := delta.content:
                     texts.append(text)
-                    tokens += 1
+                    content_ns.append(now_ns)
                 elif delta.reasoning_content or delta.reasoning:
-                    tokens += 1
+                    content_ns.append(now_ns)
                 finish_reason = choice.finish_reason or finish_reason
             if chunk.usage is not None:
                 usages.append(chunk.usage)
-        self._collector.on_chunks(now_ns, texts, tokens, finish_reason)
+        self._collector.on_chunks(instants[0], content_ns, texts, finish_reason)
         for usage in usages:
             self._take_usage(usage)
         return True
@@ -243,3 +252,16 @@ class Events:
         if isinstance(fields, dict) and fields.get("error"):
             raise self._translator.in_200(fields["error"])
         take_chunk(Loose(fields) if isinstance(fields, dict) else fields, self._collector, now_ns)
+
+
+def _instants(reads: list[tuple[int, bytes]], events: int) -> list[int]:
+    """Return of each event in `reads`, `events` in all, when it came; another number where one spans two reads."""
+    if len(reads) == 1:
+        return [reads[0][0]] * events
+    instants: list[int] = []
+    for now_ns, body in reads:
+        if body[:6] != _FIELD or body[-2:] != b"\n\n":
+            return []
+        # A text that quotes the format is counted too.
+        instants += [now_ns] * body.count(_FIRST)
+    return instants

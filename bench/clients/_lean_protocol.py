@@ -36,6 +36,7 @@ class ProtocolConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._over: asyncio.Future[None] | None = None
         self._drain: asyncio.TimerHandle | None = None
+        self._drained = False
         self._gone: asyncio.Future[None] | None = None
         self.lost = False
         self.idle_since_ns = 0
@@ -55,11 +56,8 @@ class ProtocolConnection(asyncio.Protocol):
             self._transport.abort()  # nobody asked for anything
             return
         self.idle_since_ns = now_ns
-        exchange.take(now_ns, data)
-        if exchange.ended:
+        if exchange.take(now_ns, data):
             self._wake()
-        elif exchange.done:
-            self._await_end()
 
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
@@ -75,11 +73,26 @@ class ProtocolConnection(asyncio.Protocol):
     # What the client calls.
 
     def ask(self, data: bytes, exchange: Exchange) -> asyncio.Future[None]:
-        """Send a request; the future is done with its answer's end, however that comes about."""
+        """Send a request; once the future is done, `over` tells whether the answer has ended."""
         exchange.begin(self._reader)
         self._exchange = exchange
         self._over = over = self._loop.create_future()
         self._transport.write(data)
+        return over
+
+    def over(self, exchange: Exchange) -> bool:
+        """Return whether the answer has ended, however that came about."""
+        exchange.catch_up()
+        if exchange.ended or self._drained:
+            return True
+        if exchange.done and self._drain is None:
+            # The end of the body gets a moment, or the connection could not be used again.
+            self._drain = self._loop.call_later(_DRAIN_S, self._end_drain)
+        return False
+
+    def again(self) -> asyncio.Future[None]:
+        """Wait on; as `ask`."""
+        self._over = over = self._loop.create_future()
         return over
 
     def rest(self) -> bool:
@@ -88,6 +101,7 @@ class ProtocolConnection(asyncio.Protocol):
         if self._drain is not None:
             self._drain.cancel()
             self._drain = None
+            self._drained = False
         if exchange is not None and exchange.reusable and not self._transport.get_write_buffer_size():
             return not self.lost
         self._transport.abort()
@@ -98,10 +112,8 @@ class ProtocolConnection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             return
-        if exchange.expired(now_ns) or exchange.ended:
+        if exchange.expired(now_ns) or exchange.ended or exchange.done:
             self._wake()
-        elif exchange.done:
-            self._await_end()
 
     def close(self) -> None:
         """Close the connection at once, whatever is under way."""
@@ -114,10 +126,10 @@ class ProtocolConnection(asyncio.Protocol):
             self._gone = self._loop.create_future()
             await self._gone
 
-    def _await_end(self) -> None:
-        """Give the end of the body a moment, or the connection could not be used again."""
-        if self._drain is None:
-            self._drain = self._loop.call_later(_DRAIN_S, self._wake)
+    def _end_drain(self) -> None:
+        """Wait no longer for the end of the body."""
+        self._drained = True
+        self._wake()
 
     def _wake(self) -> None:
         """Tell the call that its answer has ended."""

@@ -69,7 +69,8 @@ class SocketConnection:
             if part is None:
                 return
             if part:
-                exchange.take(time.perf_counter_ns(), part)
+                if exchange.take(time.perf_counter_ns(), part):
+                    exchange.catch_up()
             else:
                 exchange.lost(broken)
         if exchange.reusable and broken is not None:

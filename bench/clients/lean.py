@@ -180,6 +180,8 @@ class LeanAsyncClient:
             self._look_at(due_ns)
         try:
             await over
+            while not connection.over(exchange):
+                await connection.again()
         finally:
             del self._under_way[connection]
             if connection.rest() and len(self._idle) < self._slots:
@@ -223,7 +225,7 @@ class LeanAsyncClient:
         now_ns = time.perf_counter_ns()
         for connection in self._under_way:
             connection.look(now_ns)
-        limits_ns = [exchange.collector.limit()[0] for exchange in self._under_way.values() if not exchange.ended]
+        limits_ns = [exchange.collector.limit()[0] for exchange in self._under_way.values() if exchange.open]
         if limits_ns:
             self._look_at(min(limits_ns))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from bench.clients.make import make_async_client
+from bench.engines._garbage import few_collections
 from bench.engines.canary import canary_on_loop
 from bench.records import WorkerId
 from bench.worker import TaskWorker
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class CoroutinesEngine:
     """N slots, each a coroutine on one uvloop event loop in the calling thread."""
 
+    @few_collections()
     def run(self, job: Job) -> None:
         """Do the tasks; see `Engine.run`."""
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -20,6 +20,7 @@ import uvloop
 from bench.clients.make import make_async_client, make_sync_client
 from bench.clock import MonotonicClock
 from bench.engines import pipe
+from bench.engines._garbage import few_collections
 from bench.engines.canary import canary_in_thread, canary_on_loop
 from bench.logcontext import logging_to_parent
 from bench.records import WorkerId
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 EXIT_ORPHANED: Final = 3
 
 
+@few_collections()
 def serve_blocking(connection: socket.socket, spec: WorkerSpec, slots: range, log_level: int) -> None:
     """Do the tasks that come through the pipe, one at a time, until told to end; `slots` is one slot."""
     _leave_signals_to_parent()
@@ -46,6 +48,7 @@ def serve_blocking(connection: socket.socket, spec: WorkerSpec, slots: range, lo
     channel.send(pipe.CPU, _cpu_s())
 
 
+@few_collections()
 def serve_on_loop(connection: socket.socket, spec: WorkerSpec, slots: range, log_level: int) -> None:
     """Do the tasks that come through the pipe on one event loop, one for each slot at a time, until told to end."""
     _leave_signals_to_parent()

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from bench.clients.make import make_sync_client
+from bench.engines._garbage import few_collections
 from bench.engines.canary import canary_in_thread
 from bench.engines.threads import work
 from bench.records import WorkerId
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 class SerialEngine:
     """One slot, in the calling thread."""
 
+    @few_collections()
     def run(self, job: Job) -> None:
         """Do the tasks; see `Engine.run`."""
         client = make_sync_client(job.spec.client, job.spec.endpoint)

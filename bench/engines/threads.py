@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from bench.clients.make import make_sync_client
+from bench.engines._garbage import few_collections
 from bench.engines.canary import canary_in_thread
 from bench.errors import WorkerError
 from bench.records import WorkerId
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class ThreadsEngine:
     """N slots, each a thread of this process."""
 
+    @few_collections()
     def run(self, job: Job) -> None:
         """Do the tasks; see `Engine.run`."""
         client = make_sync_client(job.spec.client, job.spec.endpoint)
