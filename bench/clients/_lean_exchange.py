@@ -189,14 +189,16 @@ class Exchange:
         bodies: list[tuple[int, bytes]] = []
         try:
             for now_ns, data in reads:
-                reader.feed(data)
-                if self.collector.http_status is None and reader.http_status is not None:
-                    self._take_head(now_ns, reader)
-                if parts := reader.parts:
-                    bodies.append((now_ns, parts[0] if len(parts) == 1 else b"".join(parts)))
-                    parts.clear()
+                try:
+                    reader.feed(data)
+                finally:
+                    # Also of an answer that is no HTTP from here on.
+                    if self.collector.http_status is None and reader.http_status is not None:
+                        self._take_head(now_ns, reader)
+                    if parts := reader.parts:
+                        bodies.append((now_ns, parts[0] if len(parts) == 1 else b"".join(parts)))
+                        parts.clear()
         finally:
-            # Also of an answer that is no HTTP from here on.
             if bodies:
                 self._take_bodies(bodies)
 

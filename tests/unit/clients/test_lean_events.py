@@ -50,17 +50,18 @@ PIECES = (
 )
 
 
-def read(*blocks: bytes) -> tuple[Reply, bool]:
-    """Return what a stream in these blocks comes to, and whether its end mark was seen."""
+def read(*blocks: bytes, at_once: bool = False) -> tuple[Reply, bool]:
+    """Return what a stream in these blocks comes to, and whether its end mark was seen; block n came at n."""
     collector = Collector(stream=True, timeouts=Timeouts(), sent_ns=0, deadline_ns=10**18)
     events = Events(collector, Translator(None))
+    reads = list(enumerate(blocks))
     try:
-        for block in blocks:
-            events.feed(1, block)
-        events.finish(1)
+        for part in [reads] if at_once and reads else [[each] for each in reads]:
+            events.feed(part)
+        events.finish(len(blocks))
     except CallError as error:
         collector.fail(error)
-    return collector.finish(2), events.done
+    return collector.finish(len(blocks)), events.done
 
 
 def shown(outcome: tuple[Reply, bool]) -> tuple[object, ...]:
@@ -83,6 +84,18 @@ def test_a_stream_reads_alike_in_whatever_pieces(pieces: list[bytes], cuts: list
     blocks = [stream[begin:end] for begin, end in pairwise(edges)]
     single = [stream[place : place + 1] for place in range(len(stream))]
     assert shown(read(stream)) == shown(read(*blocks)) == shown(read(*single))
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=3), max_size=8))
+@example([[WORDS], [WORDS, WORDS], [STOP, DONE]])
+@example([[WORDS], [event(chunk("data: {"))], [STOP, DONE]])
+def test_reads_that_waited_keep_their_instants(reads: list[list[bytes]]) -> None:
+    """Parsed together or each as it comes, reads come to the same, down to the instant of every token."""
+    blocks = [b"".join(read) for read in reads]
+    (waited, _), (taken, _) = outcomes = read(*blocks, at_once=True), read(*blocks)
+    assert shown(outcomes[0]) == shown(outcomes[1])
+    assert waited.content_ns == taken.content_ns
+    assert waited.first_chunk_ns == taken.first_chunk_ns
 
 
 @pytest.mark.parametrize(
