@@ -61,13 +61,12 @@ def profiled(owners: Counter[str]) -> Iterator[None]:
 
 
 def owner_of(frame: FrameType | None) -> str:
-    """Name the outermost owner between the event loop and the sampled frame: the SDK's client, or the harness."""
+    """Name whose code the sampled frame is, or was called by: a library of the SDK's, or the harness."""
     while frame is not None:
-        if frame.f_code.co_filename == str(ROOT / "bench" / "clients" / "openai_sdk.py"):
+        file = frame.f_code.co_filename
+        if "site-packages" in file and "uvloop" not in file:
             return "SDK"
-        if "site-packages" in frame.f_code.co_filename and "uvloop" not in frame.f_code.co_filename:
-            return "SDK"
-        if str(ROOT / "bench" / "worker") in frame.f_code.co_filename:
+        if file.startswith(str(ROOT / "bench")):
             return "harness"
         frame = frame.f_back
     return "event loop and rest"
