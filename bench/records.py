@@ -152,6 +152,7 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         started_at: UTC time at which the worker began, a label only.
         worker: Who did it.
         trace_id: Its trace, if traced.
+        server_model: The model that the server says has answered, which need not be the one that was asked for.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -197,6 +198,7 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     started_at: str
     worker: WorkerId
     trace_id: str | None
+    server_model: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a record that contradicts itself.

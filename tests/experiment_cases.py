@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from bench.experiment.analyse import with_analysis
+from bench.experiment.figures import Conditions, Figures
 from bench.experiment.plan import make_arms, make_plan
-from bench.experiment.records import Cell, Conditions, Experiment, Figures, Pace
+from bench.experiment.records import Cell, Experiment, Pace
 from bench.experiment.store import CELLS, save
-from bench.policy.validity import Bounds, CellFacts, check_cell
+from bench.policy.facts import Bounds, CellFacts
+from bench.policy.validity import check_cell
 from bench.summary.steady import Phases
 from tests.report_cases import HOSTILE
 from tests.report_runs import Plan, make_run
@@ -157,6 +159,7 @@ def _cell(made: Made, arm: Arm, kind: CellKind, block: int, place: int, draw: ra
         tasks=200,
         ok=200 if made.measured else None,
         failed=0,
+        little_ratio=0.99,
         foreign_cpu_share=foreign,
         ttft_p50_s=figures.ttft_p50_s,
         calibration_error_s=figures.client_lag_p50_s,

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from bench.experiment.figures import Conditions, Figures
 from bench.experiment.plan import make_arms, make_plan
-from bench.experiment.records import Cell, Conditions, Experiment, Figures, Pace
-from bench.policy.validity import Bounds, CellFacts, check_cell
+from bench.experiment.records import Cell, Experiment, Pace
+from bench.policy.facts import Bounds, CellFacts
+from bench.policy.validity import check_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +44,7 @@ def make_experiment(
     clients: Sequence[str] = ("lean",),
     blocks: int = 6,
     facts: Mapping[str, CellFacts] | None = None,
+    arrivals_per_s: float | None = None,
 ) -> Experiment:
     """Return an experiment whose cells finish `rate_of(arm, block)` tasks a second.
 
@@ -52,10 +55,13 @@ def make_experiment(
         clients: The clients.
         blocks: How many.
         facts: What the cells of an arm are judged by, by the arm's name; those of a cell that counts for the others.
+        arrivals_per_s: The rate of an open loop; None for a closed one.
     """
     arms = make_arms(modes, levels, clients)
     tasks = {arm.concurrency: 100 for arm in arms}
-    plan = make_plan(arms, repeats=blocks, seed=1, tasks=tasks, pace=PACE, cores=2, calibrations=1)
+    plan = make_plan(
+        arms, repeats=blocks, seed=1, tasks=tasks, pace=PACE, cores=2, calibrations=1, rate_per_s=arrivals_per_s
+    )
     by_name = {arm.name: arm for arm in arms}
     cells = [
         make_cell(by_name[name], block, place, rate_of(by_name[name], block), (facts or {}).get(name, FACTS))

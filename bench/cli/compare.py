@@ -13,6 +13,7 @@ import msgspec
 
 from bench.cli.compare_cells import Cells, measured_target, pilot
 from bench.cli.compare_diff import execute_diff
+from bench.cli.compare_settings import check_same_settings, kept_settings
 from bench.cli.compare_words import CompareWatcher, say_analysis, say_plan
 from bench.cli.context import FAILED, GATE_FAILED, INTERRUPTED, OK, Context
 from bench.cli.drawing import draw_own_experiment
@@ -31,9 +32,9 @@ from bench.experiment.plan import cell_tasks, make_arms, make_plan
 from bench.experiment.records import Experiment
 from bench.experiment.store import create_experiment_directory, find, load, save, tasks_file, write_tasks
 from bench.observe.text import printable
+from bench.policy.facts import Bounds
 from bench.policy.gate import parse_gate
 from bench.policy.objectives import parse_objectives
-from bench.policy.validity import Bounds
 from bench.stop import StopSignal
 from bench.workload import build_workload
 
@@ -49,6 +50,9 @@ _GRACE_S: Final = 10.0
 
 #: N is doubled up to this by --sweep.
 _SWEEP: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+
+#: Tasks from which a ceiling is told: against a server that answers at once fewer are over in milliseconds.
+_CEILING_TASKS: Final = 500
 
 #: Of the source, so many tasks are read at most: cells repeat them.
 _MOST_SOURCE_TASKS: Final = 100_000
@@ -76,23 +80,24 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
     ):
         target = measured_target(config, resolved, servers)
         directory, experiment, cells = _begin(settings, config, context, target, stop, quiet=settings["quiet"])
+        nulls = dict(_nulls(experiment.plan.pace, target, servers))
         setup = Setup(
             directory=directory,
             target=target,
-            nulls=dict(_nulls(experiment.plan.pace, target, servers)),
+            nulls=nulls,
             command=cells.command,
             environment=cells.environment,
             bounds=bounds,
             objectives=objectives,
             stop=stop,
-            watcher=CompareWatcher(experiment, quiet=settings["quiet"]),
+            watcher=CompareWatcher(experiment, nulls=len(nulls), quiet=settings["quiet"]),
         )
         experiment = with_analysis(conduct(experiment, setup))
         save(directory, experiment)
     _show(settings, directory, experiment)
     passed = hold_gates(gates, experiment, settings["baseline"], settings["results_dir"])
     if came.interrupted:
-        note(f"go on with: {PROGRAM} compare --resume {shlex.quote(directory.name)}")
+        note(f"go on with: {experiment.command} --resume {shlex.quote(directory.name)}")
         return INTERRUPTED
     if not passed:
         return GATE_FAILED
@@ -171,13 +176,8 @@ def _begin(
 ) -> tuple[Path, Experiment, Cells]:
     """Make a new experiment with its plan and its tasks, or read the one to go on with."""
     if settings["resume"] is not None:
-        directory = find(settings["resume"], settings["results_dir"])
-        experiment = load(directory)
-        return (
-            directory,
-            msgspec.structs.replace(experiment, status="running", analysis=None),
-            Cells(config, directory, context),
-        )
+        directory, experiment = _taken_up(settings)
+        return directory, experiment, Cells(config, directory, context)
     source = list(itertools.islice(build_workload(config, sys.stdin.buffer), _MOST_SOURCE_TASKS))
     directory = create_experiment_directory(config.results_dir, utc_now())
     client = "lean" if "lean" in settings["clients"] else settings["clients"][0]
@@ -197,10 +197,19 @@ def _begin(
         plan=plan,
         endpoint={"options": list(target.options), "stamped": target.stamped},
         environment=describe_environment(),
+        settings=kept_settings(settings),
         cells=(),
     )
     save(directory, experiment)
     return directory, experiment, cells
+
+
+def _taken_up(settings: Mapping[str, Any]) -> tuple[Path, Experiment]:
+    """Read the experiment to go on with."""
+    directory = find(settings["resume"], settings["results_dir"])
+    experiment = load(directory)
+    check_same_settings(experiment, settings)
+    return directory, msgspec.structs.replace(experiment, status="running", analysis=None)
 
 
 def _plan(settings: Mapping[str, Any], config: ConcurrentConfig, pace: Pace, target: Target) -> Plan:
@@ -216,12 +225,14 @@ def _plan(settings: Mapping[str, Any], config: ConcurrentConfig, pace: Pace, tar
             tasks_per_slot=settings["tasks_per_slot"],
             min_duration_s=settings["min_duration"],
             latency_s=pace.latency_s,
+            rate_per_s=config.rate,
         ),
         pace=pace,
         cores=usable_cores(),
         calibrations=1 if target.stamped else 2,
         budget_s=_duration_s(settings["budget"]) if settings["budget"] else None,
         objectives=settings["slo"] or "",
+        rate_per_s=config.rate,
     )
 
 
@@ -238,4 +249,7 @@ def _nulls(pace: Pace, target: Target, servers: contextlib.ExitStack) -> Iterato
             simulated_server(null_settings(ttft_s=ttft_s, itl_s=itl_s, tokens=max(1, pace.tokens)))
         )
         options = ("--base-url", server.endpoint.base_url, "--model", server.endpoint.model)
-        yield kind, Target(options=options, server=server, stamped=True)
+        if kind == "ceiling":
+            yield kind, Target(options=options, server=server, stamped=True, closed=True, least_tasks=_CEILING_TASKS)
+        else:
+            yield kind, Target(options=options, server=server, stamped=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from pathlib import Path
@@ -33,6 +34,9 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 #: Lone requests that tell a server's pace; the first warms the connection.
 _PILOT_TASKS: Final = 4
+
+#: A steady part takes more than a slot's first task and its last.
+_TASKS_PER_SLOT: Final = 6
 
 
 class Cells:
@@ -71,16 +75,25 @@ class Cells:
             topics=(),
             topics_file=None,
             prompts=tasks.resolve(),
-            iterations=1,
             results_dir=self._results_dir,
             env_file=None,
             report=False,
             quiet=True,
             seed=seed,
             **_whom(self._config, target),
+            **_how_often(target, arm, tasks),
         )
         # In a folder without an env file of its own: the settings are complete, and keys are in the environment.
         return [sys.executable, str(_ROOT / PROGRAM), "run", *command_words(config)]
+
+
+def _how_often(target: Target, arm: Arm, tasks: Path) -> dict[str, Any]:
+    """Return the settings that say when tasks are sent, and how often the file of them is gone through."""
+    loop: dict[str, Any] = {"rate": None, "arrival": "constant", "max_wait": None} if target.closed else {}
+    if not target.least_tasks:
+        return {"iterations": 1, **loop}
+    least = max(target.least_tasks, _TASKS_PER_SLOT * arm.concurrency)
+    return {"iterations": math.ceil(least / tasks.read_bytes().count(b"\n")), **loop}
 
 
 def _whom(config: ConcurrentConfig, target: Target) -> dict[str, Any]:
@@ -113,9 +126,8 @@ def pilot(cells: Cells, source: Sequence[Task], target: Target, client: str, sto
     arm = Arm(name="pilot", mode="serial", concurrency=1, client=client)
     tasks = cells.directory / "tasks-pilot.jsonl"
     write_tasks(tasks, source, _PILOT_TASKS)
-    observed = run_cell(
-        cells.command(arm, tasks, target, 0), cells.directory / CELLS, cells.environment, target.server, stop
-    )
+    command = cells.command(arm, tasks, dataclasses.replace(target, closed=True), 0)
+    observed = run_cell(command, cells.directory / CELLS, cells.environment, target.server, stop)
     summary = observed.summary
     if summary is None or not summary.tasks.ok:
         said = observed.said or f"its process ended with code {observed.exit_code}"

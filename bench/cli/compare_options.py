@@ -11,7 +11,7 @@ from bench.records import Mode
 #: What each cell has of its own, or what makes no sense for many runs.
 _NOT_SHARED: Final = frozenset(
     {"mode", "concurrency", "client", "processes", "output", "log_file", "log_level", "iterations"}
-    | {"rate", "arrival", "arrival_times", "max_wait", "chunk_times"}
+    | {"arrival_times", "chunk_times"}
 )
 
 _GROUP: Final = "What to compare"
@@ -96,7 +96,8 @@ _OWN: Final = (
         name="--slo",
         hint=str | None,
         default=None,
-        help="objectives such as ttft<1s,latency<20s; goodput is what meets them all",
+        help="objectives of each task, such as ttft<1s,latency<20s (goodput is what meets them all), or of a "
+        "percentile of a cell, such as ttft_p95<1s",
         group=_GROUP,
         metavar="OBJECTIVES",
     ),

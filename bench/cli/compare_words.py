@@ -10,12 +10,16 @@ from rich.text import Text
 
 from bench.cli.messages import note, say
 from bench.clock import NS_PER_S
-from bench.experiment.analyse import METRICS
+from bench.experiment.headline import first_metric
+from bench.experiment.loads import loads
 from bench.observe.layout import rows, write
 from bench.observe.terminal import output_console
 from bench.observe.text import printable
+from bench.policy.verdict_words import metric_words
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.experiment.records import Arm, ArmRow, Cell, CellKind, Comparison, Experiment, Plan
 
 
@@ -26,6 +30,8 @@ def say_plan(plan: Plan) -> None:
     note(f"pace:     first token after {pace.ttft_s * 1e3:.0f} ms, {pace.tokens} tokens, {pace.latency_s:.2f} s in all")
     note(f"plan:     {len(plan.arms)} arms, {len(plan.order)} blocks in random order (seed {plan.seed})")
     note(f"tasks:    {tasks}")
+    if plan.rate_per_s is not None:
+        note(f"load:     open loop, {plan.rate_per_s:g} arrivals a second, at most N in flight")
     of_budget = f" of {_duration(plan.budget_s)}" if plan.budget_s else ""
     note(f"estimate: {_duration(plan.estimate_s)}{of_budget}")
     for name, cost_s in plan.dropped.items():
@@ -35,14 +41,18 @@ def say_plan(plan: Plan) -> None:
 
 
 class CompareWatcher:
-    """Writes a line for each cell: what it gave, how far the experiment is, and the time left."""
+    """Writes a line for each cell: what it gave, how far the experiment is, and the time left.
 
-    def __init__(self, experiment: Experiment, *, quiet: bool) -> None:
+    Args:
+        experiment: As it begins.
+        nulls: Null servers that each arm asks once before the first block.
+        quiet: Whether nothing is written.
+    """
+
+    def __init__(self, experiment: Experiment, *, nulls: int, quiet: bool) -> None:
         self._quiet = quiet
         plan = experiment.plan
-        arms = sum(arm.again is None for arm in plan.arms)
-        kinds = {cell.kind for cell in experiment.cells} | {"ceiling"}
-        self._all = sum(map(len, plan.order)) + arms * len(kinds - {"measurement"})
+        self._all = sum(map(len, plan.order)) + nulls * sum(arm.again is None for arm in plan.arms)
         self._done = len(experiment.cells)
         self._began_with = self._done
         self._began_ns = time.perf_counter_ns()
@@ -67,6 +77,8 @@ class CompareWatcher:
             parts.append(f"TTFT {figures.ttft_p50_s * 1e3:.1f} ms")
         if figures.cpu_us_per_task is not None:
             parts.append(f"{figures.cpu_us_per_task:,.0f} us CPU")
+        if cell.facts.offered_per_s and cell.facts.achieved_per_s is not None:
+            parts.append(f"{cell.facts.achieved_per_s:,.1f} of {cell.facts.offered_per_s:,.1f} arrivals/s sent")
         trouble = cell.error or next((r.sentence for r in cell.reasons if r.severity == "invalid"), "")
         if trouble and cell.kind == "measurement":
             parts.append(f"INVALID: {printable(trouble)}")
@@ -88,14 +100,34 @@ def say_analysis(experiment: Experiment) -> None:
         say(printable(words))
     console = output_console(sys.stdout)
     write(console, Text("Arms", style="bold"), rows([_arm_cells(row) for row in analysis.arms], console.width - 1))
-    for metric in METRICS:
-        judged = [each for each in analysis.comparisons if each.metric == metric]
-        if judged and metric == "throughput":
-            write(console, Text("Verdicts on tasks a second", style="bold"))
-            for each in judged:
-                say(f"  {_verdict_line(each)}")
-    for words in analysis.warnings:
+    _say_loads(console, experiment)
+    for row in analysis.arms:
+        for goal in row.objectives:
+            value = "" if goal.value_s is None else f" ({_ms(goal.value_s)} ms)"
+            say(printable(f"objective {goal.objective}: {row.arm}: {goal.words}{value}"))
+    judged = [each for each in analysis.comparisons if each.metric == first_metric(experiment.plan)]
+    if judged:
+        write(console, Text(f"Verdicts on {metric_words(judged[0].metric)}", style="bold"))
+        for each in judged:
+            say(f"  {_verdict_line(each)}")
+    for words in (*analysis.warnings, *analysis.unchecked):
         note(printable(words))
+
+
+def _say_loads(console: Console, experiment: Experiment) -> None:
+    """Say what arrived in an open loop and what of it was sent."""
+    found = [
+        {
+            "arm": load.arm,
+            "offered/s": f"{load.offered_per_s:,.1f}",
+            "sent/s": "-" if load.achieved_per_s is None else f"{load.achieved_per_s:,.1f}",
+            "dropped": f"{load.dropped:,}",
+            "overloaded\nblocks": f"{load.overloaded} of {load.blocks}",
+        }
+        for load in loads(experiment)
+    ]
+    if found:
+        write(console, Text("Arrivals", style="bold"), rows(found, console.width - 1))
 
 
 def _verdict_line(each: Comparison) -> str:

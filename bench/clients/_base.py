@@ -37,6 +37,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             `content_filter`.
         cancelled: True if it was given up because the run was cancelled; then `error` is set too.
         content: Text that arrived; of a failure what there was.
+        server_model: The model that the server says has answered.
         content_ns: Instants of the chunks with content or reasoning, in order; empty where nothing was streamed.
         connect_ns: Duration of making the connection, in nanoseconds.
         parse_ns: Duration of parsing, in nanoseconds, where it is done apart.
@@ -53,6 +54,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
     token_source: TokenSource | None = None
+    server_model: str | None = None
     headers_ns: int | None = None
     first_chunk_ns: int | None = None
     content_ns: tuple[int, ...] = ()

@@ -49,6 +49,7 @@ class Collector:
         "content_type",
         "finish_reason",
         "http_status",
+        "server_model",
     )
 
     def __init__(self, *, stream: bool, timeouts: Timeouts, sent_ns: int, deadline_ns: int) -> None:
@@ -67,6 +68,7 @@ class Collector:
         self.http_status: int | None = None
         self.content_type = ""
         self.finish_reason: str | None = None
+        self.server_model: str | None = None
 
     def __repr__(self) -> str:
         """Show how far the call has come."""
@@ -83,6 +85,14 @@ class Collector:
             if due_ns < self._deadline_ns:
                 return due_ns, name
         return self._deadline_ns, "timeout_total"
+
+    @property
+    def blind_s(self) -> float:
+        """How long nobody need look at `limit`, whatever comes meanwhile, in seconds.
+
+        Before the first token it may be far off, and nearer as soon as one comes: by the limit for silence.
+        """
+        return self._timeouts.idle_s if self._stream and not self._content_ns else float("inf")
 
     def timed_out(self) -> CallError:
         """Return the error of a call that has reached its limit."""
@@ -170,6 +180,7 @@ class Collector:
             completion_tokens=completion_tokens,
             reasoning_tokens=self._reasoning_tokens,
             token_source=token_source,
+            server_model=self.server_model and encodable(self.server_model),
             headers_ns=self._headers_ns,
             first_chunk_ns=self._first_chunk_ns,
             content_ns=tuple(self._content_ns),

@@ -45,6 +45,7 @@ class _Usage(msgspec.Struct, gc=False):
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
+    model: str | None = None
     error: Any = None
 
 
@@ -189,6 +190,7 @@ class Events:
             if chunk.usage is not None:
                 usages.append(chunk.usage)
         self._collector.on_chunks(instants[0], content_ns, texts, finish_reason)
+        self._collector.server_model = chunks[-1].model or self._collector.server_model
         for usage in usages:
             self._take_usage(usage)
         return True
@@ -232,6 +234,7 @@ class Events:
             self._collector.on_chunk(now_ns, delta.content, reasoning, choice.finish_reason)
         else:
             self._collector.on_chunk(now_ns, None, None, None)
+        self._collector.server_model = chunk.model or self._collector.server_model
         if chunk.usage is not None:
             self._take_usage(chunk.usage)
 

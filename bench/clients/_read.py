@@ -27,6 +27,7 @@ def take_chunk(chunk: Any, collector: Collector, now_ns: int) -> None:  # noqa: 
             collector.on_chunk(now_ns, _text(delta.content), _reasoning(delta), _text(choice.finish_reason))
         else:
             collector.on_chunk(now_ns, None, None, None)
+        _take_model(chunk, collector)
         if usage := chunk.usage:
             _take_usage(usage, collector)
     except _WRONG_FORM as error:
@@ -48,6 +49,7 @@ def take_answer(answer: Any, collector: Collector, translator: Translator) -> No
             raise CallError("empty", "the answer has no choices")
         choice = answer.choices[0]
         collector.on_answer(_text(choice.message.content), _text(choice.finish_reason))
+        _take_model(answer, collector)
         if usage := answer.usage:
             _take_usage(usage, collector)
     except _WRONG_FORM as error:
@@ -62,6 +64,12 @@ def not_a_stream(body: bytes, collector: Collector, translator: Translator) -> C
 def _take_usage(usage: Any, collector: Collector) -> None:  # noqa: ANN401 - see the module
     details = usage.completion_tokens_details
     collector.on_usage(usage.prompt_tokens, usage.completion_tokens, details.reasoning_tokens if details else None)
+
+
+def _take_model(said: Any, collector: Collector) -> None:  # noqa: ANN401 - see the module
+    """Note who answers; not every server says so."""
+    if isinstance(model := getattr(said, "model", None), str) and model:
+        collector.server_model = model
 
 
 def _reasoning(delta: Any) -> str | None:  # noqa: ANN401 - see the module

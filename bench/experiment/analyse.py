@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from bench.experiment.figures import Figures
 from bench.experiment.headline import headline
-from bench.experiment.records import Analysis, ArmRow, Comparison, Figures, Scaling
+from bench.experiment.instrument import instrument_error
+from bench.experiment.judged import null_figure
+from bench.experiment.records import Analysis, ArmRow, Comparison, ObjectiveRow, Scaling
 from bench.experiment.work import work_differences
 from bench.policy.paired import paired_ratio
 from bench.policy.scaling import LoadPoint, knee
 from bench.policy.schedule import order_faults
 from bench.policy.stability import stability_warnings
 from bench.policy.usl import usl
-from bench.policy.validity import bars_verdict
+from bench.policy.validity import bars_verdict, unmeasured
 from bench.policy.verdict import Arm as JudgedArm
 from bench.policy.verdict import Rules, judge_all
 from bench.policy.verdict_words import sentence
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bench.experiment.records import Arm, Cell, ComparisonKind, Experiment
+    from bench.policy.objectives import AggregateResult
 
 #: What arms are compared in, and whether more of it is better.
 METRICS: Final = {
@@ -31,6 +36,7 @@ METRICS: Final = {
     "goodput": True,
     "latency_p50": False,
     "ttft_p50": False,
+    "client_lag_p50": False,
     "cold": False,
     "cpu_us_per_task": False,
 }
@@ -47,15 +53,17 @@ def analyse(experiment: Experiment) -> Analysis:
     rows = tuple(_row(arm, [cell for cell in by_arm[arm.name] if cell is not None]) for arm in plan.arms)
     whole = [order for block, order in enumerate(plan.order) if all(by_arm[name][block] for name in order)]
     bars = order_faults(whole) if whole else ()
-    judge = _Judge(by_arm, {row.arm: row for row in rows}, bars)
+    ceilings = {arm.name: null_figure(experiment.cells, arm, "ceiling", "throughput") for arm in plan.arms}
+    judge = _Judge(by_arm, {row.arm: row for row in rows}, ceilings, bars)
     comparisons = tuple(judge.comparisons(plan.arms))
     return Analysis(
-        headline=headline(plan.arms, rows, comparisons),
+        headline=headline(plan, rows, comparisons),
         arms=rows,
         differences=tuple(work_differences(plan.arms, by_arm)),
         comparisons=comparisons,
         scaling=tuple(_scaling(plan.arms, by_arm, rows)),
         warnings=tuple(_warnings(experiment, by_arm)),
+        unchecked=tuple(_unchecked(cells)),
     )
 
 
@@ -96,7 +104,25 @@ def _row(arm: Arm, cells: Sequence[Cell]) -> ArmRow:
         client_share=lag_s / ttft_s if lag_s is not None and ttft_s else None,
         limits=tuple(limit for limit in _LIMITS if limit in severities),
         invalid=_why_invalid(cells),
+        objectives=tuple(_objective_rows(counting)),
     )
+
+
+def _objective_rows(cells: Sequence[Cell]) -> Iterator[ObjectiveRow]:
+    """Yield what became of each objective on a percentile."""
+    judged: dict[str, list[AggregateResult]] = {}
+    for cell in cells:
+        for result in cell.objectives:
+            judged.setdefault(str(result.objective), []).append(result)
+    for name, results in judged.items():
+        known = [result.value_s for result in results if result.value_s is not None]
+        yield ObjectiveRow(
+            objective=name,
+            value_s=statistics.median(known) if known else None,
+            met=sum(result.met is True for result in results),
+            missed=sum(result.met is False for result in results),
+            untold=sum(result.met is None for result in results),
+        )
 
 
 def _why_invalid(cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -119,14 +145,20 @@ class _Judge:
     Args:
         by_arm: Each arm's cells by block.
         rows: Each arm over its blocks.
+        ceilings: What each arm does against a server that answers at once, in tasks a second.
         bars: What bars any verdict.
     """
 
     def __init__(
-        self, by_arm: Mapping[str, Sequence[Cell | None]], rows: Mapping[str, ArmRow], bars: Sequence[str]
+        self,
+        by_arm: Mapping[str, Sequence[Cell | None]],
+        rows: Mapping[str, ArmRow],
+        ceilings: Mapping[str, float | None],
+        bars: Sequence[str],
     ) -> None:
         self._by_arm = by_arm
         self._rows = rows
+        self._ceilings = ceilings
         self._bars = bars
 
     def comparisons(self, arms: Sequence[Arm]) -> Iterator[Comparison]:
@@ -149,9 +181,14 @@ class _Judge:
                     kind="again" if found.is_control else kind,
                     a=found.a,
                     b=found.b,
-                    words=sentence(found.verdict, found.a, found.b, metric),
+                    words=sentence(
+                        found.verdict, found.a, found.b, metric, client_limited=self._client_limited(found.a, found.b)
+                    ),
                     verdict=found.verdict,
                 )
+
+    def _client_limited(self, *names: str) -> tuple[str, ...]:
+        return tuple(name for name in names if "client-limited" in self._rows[name].limits)
 
     def _measured(self, arm: Arm, metric: str) -> bool:
         cells = self._by_arm[arm.name]
@@ -159,12 +196,15 @@ class _Judge:
 
     def _judged(self, arm: Arm, metric: str) -> JudgedArm:
         cells, row = self._by_arm[arm.name], self._rows[arm.name]
+        done = [cell for cell in cells if cell is not None]
+        counting = [cell for cell in done if cell.valid] or done
+        error = instrument_error(metric, counting, self._ceilings[arm.name])
         return JudgedArm(
             name=arm.name,
             values=tuple(metric_value(cell.figures, metric) if cell and cell.valid else None for cell in cells),
             invalid=row.invalid if row.blocks == 0 else (),
-            # What a mode or a client adds is what is compared; the clock itself is finer than any of these figures.
-            instrument_error=0.0,
+            instrument_error=error.share,
+            instrument=error.words,
             twin_of=arm.again,
         )
 
@@ -214,6 +254,17 @@ def _warnings(experiment: Experiment, by_arm: dict[str, list[Cell | None]]) -> I
     for name, cells in by_arm.items():
         values = [cell.figures.throughput for cell in cells if cell is not None and cell.figures.throughput]
         yield from (f"{name}: {words}" for words in stability_warnings(values))
+
+
+def _unchecked(cells: Sequence[Cell]) -> Iterator[str]:
+    """Yield which rules were not held against cells, because what they are about was not measured."""
+    missing = Counter(name for cell in cells if cell.error is None for name in unmeasured(cell.facts))
+    by_count: dict[int, list[str]] = {}
+    for name, cells_without in missing.items():
+        by_count.setdefault(cells_without, []).append(name)
+    for number, names in sorted(by_count.items(), reverse=True):
+        which = "any cell" if number == len(cells) else f"{number} of {len(cells)} cells"
+        yield f"not measured in {which}, so that no rule about it was checked: {', '.join(names)}"
 
 
 def with_analysis(experiment: Experiment) -> Experiment:

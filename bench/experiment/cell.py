@@ -14,11 +14,11 @@ import msgspec
 
 from bench.clock import NS_PER_S
 from bench.errors import JournalError
+from bench.experiment.figures import Conditions, Figures
 from bench.experiment.machine import between, look
 from bench.experiment.readings import client_lags_s, ends_s, goodput
-from bench.experiment.records import Conditions, Figures
 from bench.journal import SUMMARY, read_manifest
-from bench.policy.statistics import percentile
+from bench.policy.statistics import SAMPLES_NEEDED, percentile
 from bench.summary import Summary
 from bench.summary.steady import Steady, steady
 
@@ -184,7 +184,7 @@ def figures(observed: Observed, objectives: Objectives | None, *, stamped: bool)
     }
     if part is not None:
         found |= _steady_figures(part)
-        if objectives is not None:
+        if objectives is not None and objectives.per_request:
             found |= goodput(run, part, objectives)
     origin_ns = observed.manifest.segments[0].origin_ns
     if origin_ns is not None:
@@ -194,11 +194,19 @@ def figures(observed: Observed, objectives: Objectives | None, *, stamped: bool)
     return Figures(**found)
 
 
+def percentiles_s(part: Steady | None) -> dict[str, float | None]:
+    """Return every percentile that an objective may be about, by its name (`ttft_p95`), in seconds."""
+    if part is None:
+        return {}
+    spreads = {"latency": part.latency_s, "ttft": part.ttft_s, "tpot": part.tpot_s, "service": part.service_s}
+    return {f"{name}_{q}": getattr(spread, q) for name, spread in spreads.items() for q in SAMPLES_NEEDED}
+
+
 def _steady_figures(part: Steady) -> dict[str, float | None]:
     found = {
         f"{name}_{q}_s": getattr(spread, q)
         for name, spread in (("latency", part.latency_s), ("ttft", part.ttft_s))
-        for q in ("p50", "p90", "p95", "p99")
+        for q in SAMPLES_NEEDED
     }
     return {
         **found,
@@ -241,4 +249,5 @@ def conditions(observed: Observed) -> Conditions:
         server_lateness_p99_s=server.lateness_p99_s if server else None,
         server_peak_in_flight=server.peak_in_flight if server else None,
         server_connections=server.connections_used if server else None,
+        canaries_per_s=harness.canaries / wall_s if harness and harness.canaries is not None and wall_s else None,
     )

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from bench.clock import utc_label, utc_now
-from bench.experiment.cell import conditions, figures, run_cell
+from bench.experiment.cell import conditions, figures, percentiles_s, run_cell
+from bench.experiment.judged import cell_facts
 from bench.experiment.payload import mismatches
+from bench.experiment.plan import cell_seed
 from bench.experiment.records import Cell, Experiment
 from bench.experiment.store import CELLS, save, tasks_file
 from bench.experiment.work import read_work
-from bench.policy.validity import CellFacts, check_cell
+from bench.policy.validity import check_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from bench.experiment.cell import Observed, Server
-    from bench.experiment.records import Arm, CellKind, Conditions, Figures, Plan
+    from bench.experiment.records import Arm, CellKind, Plan
     from bench.policy.comparability import WorkFacts
+    from bench.policy.facts import Bounds
     from bench.policy.objectives import Objectives
-    from bench.policy.validity import Bounds
     from bench.stop import StopSignal
 
 #: Exit codes of a cell that was done, though a task may have failed.
 _DONE: Final = frozenset({0, 1})
-
-#: Modes that use several cores; the others have one interpreter lock.
-_MANY_PROCESSES: Final = frozenset({"multiprocessing", "hybrid"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +40,16 @@ class Target:
         options: What says so in a cell's command.
         server: What counts on its side, where it is the experiment's own.
         stamped: Whether it stamps what it sends with this machine's clock.
+        closed: Whether it is asked in a closed loop whatever the experiment's arrivals are: a ceiling is what an arm
+            does when nothing holds it up.
+        least_tasks: A cell that asks it repeats its tasks until there are so many: what is over at once has no rate.
     """
 
     options: tuple[str, ...]
     server: Server | None = None
     stamped: bool = False
+    closed: bool = False
+    least_tasks: int = 0
 
 
 class Watcher(Protocol):
@@ -123,12 +125,11 @@ def _steps(plan: Plan, nulls: Mapping[CellKind, Target]) -> Iterator[tuple[Arm, 
 
 def _cell(experiment: Experiment, setup: Setup, arm: Arm, kind: CellKind, block: int, place: int) -> Cell:
     target = setup.target if kind == "measurement" else setup.nulls[kind]
-    seed = experiment.plan.seed * 1000 + block + 1
     tasks = tasks_file(setup.directory, arm.concurrency)
-    command = setup.command(arm, tasks, target, seed)
+    command = setup.command(arm, tasks, target, cell_seed(experiment.plan.seed, block))
     observed = run_cell(command, setup.directory / CELLS, setup.environment, target.server, setup.stop)
     numbers, around = figures(observed, setup.objectives, stamped=target.stamped), conditions(observed)
-    facts = _facts(experiment, arm, observed, numbers, around)
+    facts = cell_facts(arm, kind, observed, numbers, around, experiment.cells)
     if target.stamped and observed.run is not None and observed.summary is not None:
         facts = msgspec.structs.replace(facts, payload_mismatches=mismatches(observed.run, tasks))
     summary, manifest = observed.summary, observed.manifest
@@ -150,6 +151,7 @@ def _cell(experiment: Experiment, setup: Setup, arm: Arm, kind: CellKind, block:
         facts=facts,
         reasons=check_cell(facts, setup.bounds),
         work=_work(arm, observed),
+        objectives=setup.objectives.aggregates(percentiles_s(observed.steady)) if setup.objectives else (),
     )
 
 
@@ -163,52 +165,3 @@ def _work(arm: Arm, observed: Observed) -> WorkFacts | None:
         workload=str(observed.manifest.workload.get("fingerprint")),
         in_flight_mean=None if observed.steady is None else observed.steady.in_flight_mean,
     )
-
-
-def _facts(experiment: Experiment, arm: Arm, observed: Observed, numbers: Figures, around: Conditions) -> CellFacts:
-    """Return what a cell is judged by."""
-    summary, part = observed.summary, observed.steady
-    lag_s = numbers.client_lag_p50_s
-    if lag_s is None:
-        lag_s = _calibrated(experiment, arm, "calibration", "client_lag_p50_s")
-    facts = CellFacts(
-        load_model="closed",
-        slots=arm.concurrency,
-        duration_s=None if part is None else part.end_s - part.begin_s,
-        clock_ratio=observed.machine.clock_ratio,
-        steal_share=around.steal_share,
-        pressure_some_share=around.pressure_share,
-        foreign_cpu_share=around.foreign_share,
-        server_lateness_p99_s=around.server_lateness_p99_s,
-        server_cpu_share=around.server_cpu_share,
-        little_ratio=None if part is None else part.busy_ratio,
-        in_flight_mean=None if part is None else part.in_flight_mean,
-        peak_in_flight_server=around.server_peak_in_flight,
-        calibration_error_s=lag_s,
-        ttft_p50_s=numbers.ttft_p50_s,
-    )
-    if summary is None:
-        return facts
-    cores = (os.cpu_count() or 1) if arm.mode in _MANY_PROCESSES else 1
-    cpu_s = summary.harness.cpu_s
-    return msgspec.structs.replace(
-        facts,
-        load_model=summary.load_model,
-        tasks=summary.tasks.total,
-        ok=summary.tasks.ok,
-        failed=summary.tasks.failed,
-        dropped=summary.tasks.dropped,
-        canary_error_s=summary.harness.canary_p50_s,
-        wakeup_lag_p99_s=summary.harness.wakeup_lag_p99_s,
-        cpu_share_client=None if cpu_s is None else cpu_s / observed.machine.wall_s / min(cores, arm.concurrency),
-        offered_per_s=summary.offered_per_s,
-        achieved_per_s=summary.achieved_per_s,
-    )
-
-
-def _calibrated(experiment: Experiment, arm: Arm, kind: CellKind, figure: str) -> float | None:
-    """Return what a null server told about an arm, or about the arm that it repeats."""
-    name = arm.again or arm.name
-    values = [getattr(cell.figures, figure) for cell in experiment.cells if cell.arm == name and cell.kind == kind]
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None

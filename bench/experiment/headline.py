@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.experiment.records import Arm, ArmRow, Comparison
+    from bench.experiment.records import ArmRow, Comparison, Plan
 
 
-def headline(arms: Sequence[Arm], rows: Sequence[ArmRow], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+def first_metric(plan: Plan) -> str:
+    """Return the metric that is spoken of first: in an open loop the rate is given, and latency tells arms apart."""
+    return "throughput" if plan.rate_per_s is None else "latency_p50"
+
+
+def headline(plan: Plan, rows: Sequence[ArmRow], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """Return three sentences for each client, the first client's first: the best arm, the verdict, the cost.
 
     Args:
-        arms: All arms.
-        rows: Each of them over its blocks.
+        plan: What was compared.
+        rows: Each arm over its blocks.
         comparisons: Every pair that was judged.
     """
-    clients = dict.fromkeys(arm.client for arm in arms)
-    return tuple(words for client in clients for words in _of_client(client, arms, rows, comparisons))
+    clients = dict.fromkeys(arm.client for arm in plan.arms)
+    of_client = _of_client if plan.rate_per_s is None else _of_client_at_a_rate
+    return tuple(words for client in clients for words in of_client(client, plan, rows, comparisons))
 
 
-def _of_client(
-    client: str, arms: Sequence[Arm], rows: Sequence[ArmRow], comparisons: Sequence[Comparison]
-) -> Iterator[str]:
+def _of_client(client: str, plan: Plan, rows: Sequence[ArmRow], comparisons: Sequence[Comparison]) -> Iterator[str]:
+    arms = plan.arms
     mine = {arm.name: arm for arm in arms if arm.client == client and arm.again is None}
     rated = [row for row in rows if row.arm in mine and row.throughput is not None and row.throughput.ratio]
     if not rated:
@@ -38,7 +43,29 @@ def _of_client(
         f"With the {client} client, {arm.mode} with {arm.concurrency} in flight finished the most: "
         f"{_number(_rate(best))} tasks/s ({_interval(best)})."
     )
-    yield _verdict(best.arm, comparisons)
+    yield _verdict(best.arm, comparisons, first_metric(plan))
+    yield _cost(best)
+
+
+def _of_client_at_a_rate(
+    client: str, plan: Plan, rows: Sequence[ArmRow], comparisons: Sequence[Comparison]
+) -> Iterator[str]:
+    """Say which arm answered soonest: in an open loop how many tasks are done is given by who sends them."""
+    mine = {arm.name: arm for arm in plan.arms if arm.client == client and arm.again is None}
+    timed = [(row, row.figures.latency_p50_s) for row in rows if row.arm in mine]
+    known = [(row, latency_s) for row, latency_s in timed if latency_s is not None]
+    if not known:
+        yield f"No cell of the {client} client gave a figure."
+        return
+    most = max(row.blocks for row, _ in known)
+    best, latency_s = min(((row, value) for row, value in known if row.blocks >= most / 2), key=lambda each: each[1])
+    arm = mine[best.arm]
+    blocks = f"{best.blocks} block{'s' if best.blocks > 1 else ''}" if best.blocks else "none of its cells counts"
+    yield (
+        f"With the {client} client and {plan.rate_per_s:g} arrivals a second, {arm.mode} with {arm.concurrency} in "
+        f"flight at most answered soonest: half within {latency_s * 1e3:,.1f} ms of their arrival ({blocks})."
+    )
+    yield _verdict(best.arm, comparisons, first_metric(plan))
     yield _cost(best)
 
 
@@ -55,12 +82,10 @@ def _interval(row: ArmRow) -> str:
     return f"95 % interval {_number(rate.low)} to {_number(rate.high)}, {rate.n} blocks"
 
 
-def _verdict(best: str, comparisons: Sequence[Comparison]) -> str:
+def _verdict(best: str, comparisons: Sequence[Comparison], metric: str) -> str:
     """Return what is known about the best arm against the others of its N."""
     pairs = [
-        each
-        for each in comparisons
-        if each.kind == "modes" and each.metric == "throughput" and best in {each.a, each.b}
+        each for each in comparisons if each.kind == "modes" and each.metric == metric and best in {each.a, each.b}
     ]
     if not pairs:
         return "There is no other mode of this N to compare it with."

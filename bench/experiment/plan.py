@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from bench.experiment.records import Arm, Plan
+from bench.experiment.records import Arm, Plan, Seeds
 from bench.policy.schedule import schedule
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ _MARGIN: Final = 1.15
 
 #: .. but no client's is to be longer than so many times what it has to be.
 _MOST_ROUNDS: Final = 6
+
+#: An open loop is planned longer: random arrivals of the time that is needed may come sooner. And so many of them at
+#: least: whether they pile up is told from ten parts of them.
+_OPEN_MARGIN: Final = 1.3
+_OPEN_MIN_TASKS: Final = 40
+
+#: Cells of a block have the block's own seed; there are never so many blocks.
+_SEEDS_APART: Final = 1000
 
 #: Tasks of a slot that fall to warming up and running out.
 _EDGE_TASKS: Final = 2
@@ -63,15 +71,31 @@ def make_arms(modes: Sequence[Mode], levels: Sequence[int], clients: Sequence[st
     return (*arms, again)
 
 
-def cell_tasks(arms: Sequence[Arm], *, tasks_per_slot: int, min_duration_s: float, latency_s: float) -> dict[int, int]:
+def cell_seed(seed: int, block: int) -> int:
+    """Return the seed of a block's cells; that of the null servers' cells is of block -1."""
+    return seed * _SEEDS_APART + block + 1
+
+
+def cell_tasks(
+    arms: Sequence[Arm],
+    *,
+    tasks_per_slot: int,
+    min_duration_s: float,
+    latency_s: float,
+    rate_per_s: float | None = None,
+) -> dict[int, int]:
     """Return the tasks of a cell by N: enough for its steady part, the same for every arm of that N.
 
     Args:
         arms: All arms.
-        tasks_per_slot: At least this many for each slot.
+        tasks_per_slot: At least this many for each slot of a closed loop.
         min_duration_s: The steady part is to take this long, in seconds.
         latency_s: Latency of a lone request, in seconds.
+        rate_per_s: Arrivals a second of an open loop, whose tasks do not depend on N; None for a closed one.
     """
+    if rate_per_s is not None:
+        arriving = max(_OPEN_MIN_TASKS, math.ceil(_OPEN_MARGIN * min_duration_s * rate_per_s) + 1)
+        return dict.fromkeys(sorted({arm.concurrency for arm in arms}), arriving)
     counts = {}
     for n in sorted({arm.concurrency for arm in arms}):
         costs_s = [_CPU_S.get(arm.client, 1e-3) for arm in arms if arm.concurrency == n]
@@ -82,13 +106,14 @@ def cell_tasks(arms: Sequence[Arm], *, tasks_per_slot: int, min_duration_s: floa
     return counts
 
 
-def estimate_s(arm: Arm, tasks: int, *, latency_s: float, cores: int) -> float:
+def estimate_s(arm: Arm, tasks: int, *, latency_s: float, cores: int, rate_per_s: float | None = None) -> float:
     """Return about how long one cell of an arm takes, in seconds."""
     n = arm.concurrency
     processes = n if arm.mode == "multiprocessing" else min(cores, n) if arm.mode == "hybrid" else 0
     width = min(cores, n) if processes else 1
     cpu_s = _CPU_S.get(arm.client, 1e-3) / width
-    return _COMMAND_S + processes * _PROCESS_S + tasks * max((latency_s + _CPU_S.get(arm.client, 1e-3)) / n, cpu_s)
+    each_s = max((latency_s + _CPU_S.get(arm.client, 1e-3)) / n, cpu_s, 1 / rate_per_s if rate_per_s else 0.0)
+    return _COMMAND_S + processes * _PROCESS_S + tasks * each_s
 
 
 def make_plan(  # noqa: PLR0913 - what a plan is made from
@@ -102,6 +127,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     calibrations: int,
     budget_s: float | None = None,
     objectives: str = "",
+    rate_per_s: float | None = None,
 ) -> Plan:
     """Return the plan of an experiment; where the budget is too small, the dearest arms are left out.
 
@@ -117,10 +143,11 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         calibrations: Calibration cells of each arm, each about as long as a cell.
         budget_s: How long it all may take.
         objectives: The objectives as they were given.
+        rate_per_s: Arrivals a second of an open loop; None for a closed one.
     """
-    rounds = repeats + calibrations
     costs = {
-        arm.name: rounds * estimate_s(arm, tasks[arm.concurrency], latency_s=pace.latency_s, cores=cores)
+        arm.name: (repeats + calibrations)
+        * estimate_s(arm, tasks[arm.concurrency], latency_s=pace.latency_s, cores=cores, rate_per_s=rate_per_s)
         for arm in arms
     }
     kept_names = {arm.again for arm in arms if arm.again} | {arm.name for arm in arms if arm.again}
@@ -142,4 +169,12 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         budget_s=budget_s,
         pace=pace,
         objectives=objectives,
+        seeds=_seeds(seed, repeats),
+        rate_per_s=rate_per_s,
     )
+
+
+def _seeds(seed: int, blocks: int) -> Seeds:
+    """Return every seed; arrivals and jitter have generators of their own, made from the cell's seed and their name."""
+    of_blocks = tuple(cell_seed(seed, block) for block in range(blocks))
+    return Seeds(order=seed, arrivals=of_blocks, jitter=of_blocks)

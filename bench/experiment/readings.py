@@ -1,14 +1,18 @@
-"""What an experiment reads from a cell's records beside its summary: goodput, first and last instant, client lag."""
+"""What an experiment reads from a cell's records beside its summary: goodput, ends, client lag, overload, a step."""
 
 from __future__ import annotations
 
+import heapq
 import re
+import statistics
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from bench.clock import NS_PER_S
 from bench.journal import iter_last_results
+from bench.policy.scaling import saturated
+from bench.policy.stability import level_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +22,16 @@ if TYPE_CHECKING:
 
 #: What a null server writes before each token: its clock, in nanoseconds.
 _STAMP: Final = re.compile(r"\s*(\d{6,})")
+
+
+#: Parts into which a cell's latencies are put to find a step: two levels of three and room to tell where they part.
+_PARTS: Final = 12
+
+#: Tasks that the median of such a part takes.
+_PART_TASKS: Final = 4
+
+#: A smaller change of latency within a cell is a wave.
+_LEAST_STEP: Final = 0.2
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
@@ -83,3 +97,50 @@ def client_lags_s(run: Path, origin_ns: int, part: Steady | None) -> list[float]
         if stamp is not None and row.first_token_s is not None and inside:
             lags.append(row.first_token_s - (int(stamp[1]) - origin_ns) / NS_PER_S)
     return sorted(lags)
+
+
+class _Arrived(msgspec.Struct, frozen=True, gc=False):
+    scheduled_s: float
+    first_token_s: float | None
+    ended_s: float
+
+
+def overloaded(run: Path) -> bool | None:
+    """Tell whether an open loop got more than was answered; None where it is too short to tell.
+
+    What is under way includes who waits for a slot, and the time to first token counts from the arrival: with all slots
+    taken the server is asked no more than before, and only those who wait are more and more.
+    """
+    rows = sorted(iter_last_results(run, _Arrived), key=lambda row: row.scheduled_s)
+    ends: list[float] = []
+    under_way = []
+    for row in rows:
+        while ends and ends[0] <= row.scheduled_s:
+            heapq.heappop(ends)
+        heapq.heappush(ends, row.ended_s)
+        under_way.append((row.scheduled_s, float(len(ends))))
+    # Who got no token waited for one until the end.
+    waits = [(row.scheduled_s, (row.first_token_s or row.ended_s) - row.scheduled_s) for row in rows]
+    found = saturated(under_way, waits)
+    return None if found.in_flight is None or found.ttft is None else found.saturated
+
+
+class _Begun(msgspec.Struct, frozen=True, gc=False):
+    status: str
+    started_s: float
+    latency_s: float
+
+
+def latency_step(run: Path, part: Steady) -> float | None:
+    """Return how many times as high latency was after a step in the steady part; 1 without one, None if too short."""
+    rows = sorted(
+        (row for row in iter_last_results(run, _Begun) if part.begin_s <= row.started_s < part.end_s),
+        key=lambda row: row.started_s,
+    )
+    latencies = [row.latency_s for row in rows if row.status == "ok"]
+    if len(latencies) < _PARTS * _PART_TASKS:
+        return None
+    ends = [len(latencies) * place // _PARTS for place in range(_PARTS + 1)]
+    medians = [statistics.median(latencies[ends[place] : ends[place + 1]]) for place in range(_PARTS)]
+    step = level_step(medians, least=_LEAST_STEP)
+    return 1.0 if step is None else step.ratio

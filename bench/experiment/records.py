@@ -6,11 +6,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from bench.experiment.figures import Conditions, Figures
 from bench.policy.comparability import WorkFacts
+from bench.policy.facts import CellFacts
+from bench.policy.objectives import AggregateResult
 from bench.policy.paired import PairedRatio
 from bench.policy.scaling import Knee
 from bench.policy.usl import Usl
-from bench.policy.validity import CellFacts, Reason, bars_verdict
+from bench.policy.validity import Reason, bars_verdict
 from bench.policy.verdict import Verdict
 from bench.records import JsonObject, Mode
 from bench.summary.steady import Phases
@@ -47,6 +50,22 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float
 
 
+class Seeds(msgspec.Struct, frozen=True, kw_only=True):
+    """Where each kind of chance in an experiment comes from.
+
+    Attributes:
+        samples: Of the choice of tasks; None where none is drawn: they come in the order of their source.
+        order: Of the order in which the arms of each block run.
+        arrivals: Of random arrivals, by block: all arms of a block have the same ones.
+        jitter: Of the waits between attempts, by block.
+    """
+
+    samples: int | None = None
+    order: int
+    arrivals: tuple[int, ...]
+    jitter: tuple[int, ...]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What an experiment does, decided before it sends anything.
 
@@ -60,6 +79,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         budget_s: How long it may take.
         pace: How the server answers a lone request, from which the estimate was made.
         objectives: The objectives as they were given.
+        seeds: Every seed that is used, in full.
+        rate_per_s: Arrivals a second of an open loop; None for a closed one.
     """
 
     arms: tuple[Arm, ...]
@@ -71,80 +92,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float | None
     pace: Pace
     objectives: str = ""
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of one cell. Rates and latencies are of its steady part; None where there is none.
-
-    Attributes:
-        throughput: Successes per second, steady.
-        cold_s: From the command's start to the last answer.
-        tokens_per_s: Completion tokens per second, over the whole run.
-        goodput: Successes per second that met all objectives, steady; `attained` is their share of all attempted.
-        latency_p50_s: Quantiles of latency; ttft, tpot and icl likewise.
-        success_rate: Over the whole run.
-        cpu_us_per_task: The harness's CPU time per task after its start-up.
-        peak_pss_mb: Most memory at once, over all its processes.
-        startup_s: From the engine's start until all slots stood ready.
-        first_send_s: From the command's start until the first request was sent.
-        client_lag_p50_s: From the server's stamp on a first token until the client's own; null without stamps.
-    """
-
-    throughput: float | None = None
-    cold_s: float | None = None
-    tokens_per_s: float | None = None
-    goodput: float | None = None
-    attained: float | None = None
-    latency_p50_s: float | None = None
-    latency_p90_s: float | None = None
-    latency_p95_s: float | None = None
-    latency_p99_s: float | None = None
-    ttft_p50_s: float | None = None
-    ttft_p90_s: float | None = None
-    ttft_p95_s: float | None = None
-    ttft_p99_s: float | None = None
-    tpot_p50_s: float | None = None
-    icl_p50_s: float | None = None
-    success_rate: float | None = None
-    cpu_us_per_task: float | None = None
-    peak_pss_mb: float | None = None
-    startup_s: float | None = None
-    first_send_s: float | None = None
-    client_lag_p50_s: float | None = None
-    client_lag_p99_s: float | None = None
-
-
-class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the machine and the server were doing while a cell ran; None where this machine does not tell.
-
-    Attributes:
-        steal_share: Share of CPU time that the hypervisor took.
-        busy_share: Share of all CPU time that was used, by anything.
-        foreign_share: Share of all CPU time that was used by neither the harness nor its own server.
-        pressure_share: Share of the time in which something waited for a CPU.
-        runnable: Threads that ran or could have run as it ended.
-        switches_voluntary: How often the client waited of its own accord; `switches_involuntary` is for others.
-        gc_collections: Its garbage collections.
-        open_files: Its open descriptors at the end.
-        server_cpu_share: CPU time of the experiment's own server, of one core.
-        server_lateness_p99_s: How late that server sent.
-        server_peak_in_flight: Most requests that it saw at once.
-        server_connections: Connections that carried a request.
-    """
-
-    steal_share: float | None = None
-    busy_share: float | None = None
-    foreign_share: float | None = None
-    pressure_share: float | None = None
-    runnable: int | None = None
-    switches_voluntary: int | None = None
-    switches_involuntary: int | None = None
-    gc_collections: int | None = None
-    open_files: int | None = None
-    server_cpu_share: float | None = None
-    server_lateness_p99_s: float | None = None
-    server_peak_in_flight: int | None = None
-    server_connections: int | None = None
+    seeds: Seeds | None = None
+    rate_per_s: float | None = None
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +113,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         facts: What it was judged by.
         reasons: What speaks against using it.
         work: What it was asked and answered; None where it gave no records.
+        objectives: The objectives on percentiles, judged on its steady part.
     """
 
     arm: str
@@ -182,6 +132,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     facts: CellFacts
     reasons: tuple[Reason, ...]
     work: WorkFacts | None = None
+    objectives: tuple[AggregateResult, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -217,6 +168,32 @@ class Scaling(msgspec.Struct, frozen=True, kw_only=True):
     usl: Usl
 
 
+class ObjectiveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An objective on a percentile, over the blocks of an arm that count.
+
+    Attributes:
+        objective: As it is written.
+        value_s: The median of the percentile over the blocks that have it.
+        met: Blocks that met it; `missed` did not, and `untold` had too few samples for the percentile.
+    """
+
+    objective: str
+    value_s: float | None
+    met: int
+    missed: int
+    untold: int
+
+    @property
+    def words(self) -> str:
+        """What became of it."""
+        blocks = self.met + self.missed + self.untold
+        told = [(self.met, "met"), (self.missed, "not met"), (self.untold, "too few samples")]
+        seen = [(number, word) for number, word in told if number]
+        if len(seen) == 1:
+            return seen[0][1]
+        return f"{', '.join(f'{word} in {number}' for number, word in seen)} of {blocks} blocks"
+
+
 class ArmRow(msgspec.Struct, frozen=True, kw_only=True):
     """One arm over all its blocks.
 
@@ -229,6 +206,7 @@ class ArmRow(msgspec.Struct, frozen=True, kw_only=True):
         client_share: Share of the median first-token time that is the client's own delay; None where unknown.
         limits: `client-limited`, `server-limited`, or both, where a cell was.
         invalid: Why it does not count, a sentence each; empty where it does.
+        objectives: What became of each objective on a percentile.
     """
 
     arm: str
@@ -239,6 +217,7 @@ class ArmRow(msgspec.Struct, frozen=True, kw_only=True):
     client_share: float | None
     limits: tuple[str, ...]
     invalid: tuple[str, ...]
+    objectives: tuple[ObjectiveRow, ...] = ()
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +230,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
         comparisons: Every pair that was judged.
         scaling: By mode and client, where there are several N.
         warnings: What makes the numbers less certain.
+        unchecked: Which rules no cell, or not every one, could be held against, a sentence each.
     """
 
     headline: tuple[str, ...]
@@ -259,10 +239,15 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     scaling: tuple[Scaling, ...]
     warnings: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
-    """`experiment.json`."""
+    """`experiment.json`.
+
+    Attributes:
+        settings: Every option with its value, defaults included; empty in experiments that did not keep them.
+    """
 
     schema_version: int = EXPERIMENT_VERSION
     experiment_id: str
@@ -273,5 +258,6 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     endpoint: JsonObject
     environment: JsonObject
+    settings: JsonObject = {}
     cells: tuple[Cell, ...]
     analysis: Analysis | None = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +10,7 @@ import msgspec
 
 from bench.errors import ConfigError
 from bench.experiment.records import EXPERIMENT_VERSION, Experiment
-from bench.journal import write_atomically
+from bench.journal import create_run_directory, read_whole, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 EXPERIMENT: Final = "experiment.json"
 CELLS: Final = "cells"
 
-_DIRECTORY_MODE: Final = 0o700
-
 
 def create_experiment_directory(results_dir: Path, now: datetime) -> Path:
     """Make `results_dir/<id>/` with its `cells/`; the id is `YYYYMMDDTHHMMSSZ-compare-<4 hex>`.
@@ -32,17 +28,14 @@ def create_experiment_directory(results_dir: Path, now: datetime) -> Path:
     Raises:
         ConfigError: The directory cannot be written.
     """
+    directory = create_run_directory(results_dir, "compare", now)
     try:
-        results_dir.mkdir(parents=True, exist_ok=True)
-        while True:
-            directory = results_dir / f"{now:%Y%m%dT%H%M%SZ}-compare-{secrets.token_hex(2)}"
-            with contextlib.suppress(FileExistsError):
-                directory.mkdir(mode=_DIRECTORY_MODE)
-                (directory / CELLS).mkdir(mode=_DIRECTORY_MODE)
-                return directory
+        # As private as the directory that it is in.
+        (directory / CELLS).mkdir(mode=directory.stat().st_mode & 0o777)
     except OSError as error:
         msg = f"cannot keep experiments in {results_dir}: {error.strerror}"
         raise ConfigError(msg, "choose another place with --results-dir") from error
+    return directory
 
 
 def tasks_file(directory: Path, concurrency: int) -> Path:
@@ -101,10 +94,10 @@ def load(directory: Path) -> Experiment:
     """
     path = directory / EXPERIMENT
     try:
-        experiment = msgspec.json.decode(path.read_bytes(), type=Experiment)
+        experiment = msgspec.json.decode(read_whole(path), type=Experiment)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path} is damaged: {error}", "its cells are whole: report on them one by one") from error
     if experiment.schema_version > EXPERIMENT_VERSION:
         raise ConfigError(

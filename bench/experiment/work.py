@@ -33,6 +33,7 @@ class _Row(msgspec.Struct, frozen=True, gc=False):
     error: _Error | None
     cached: bool
     completion_tokens: int | None
+    server_model: str | None = None
 
 
 def read_work(run: Path, *, name: str, workload: str | None, in_flight_mean: float | None) -> WorkFacts:
@@ -52,6 +53,7 @@ def read_work(run: Path, *, name: str, workload: str | None, in_flight_mean: flo
     tokens: list[float] = []
     finishes: Counter[str] = Counter()
     errors: Counter[str] = Counter()
+    models: set[str] = set()
     for row in iter_last_results(run, _Row):
         tasks += 1
         cached += row.cached
@@ -59,6 +61,7 @@ def read_work(run: Path, *, name: str, workload: str | None, in_flight_mean: flo
         if row.error is not None:
             errors[row.error.type] += 1
         if row.status == "ok":
+            models |= {row.server_model} if row.server_model else set()
             finishes[row.finish_reason or "none"] += 1
             if row.completion_tokens is not None:
                 tokens.append(row.completion_tokens)
@@ -73,8 +76,7 @@ def read_work(run: Path, *, name: str, workload: str | None, in_flight_mean: flo
         finish_reasons=dict(finishes),
         errors=dict(errors),
         cached=cached,
-        # The clients keep the model that was asked for; what the server calls itself is not in the records.
-        server_models=None,
+        server_models=tuple(sorted(models)) or None,
         in_flight_mean=in_flight_mean,
     )
 
@@ -102,8 +104,11 @@ def work_differences(arms: Sequence[Arm], by_arm: Mapping[str, Sequence[Cell | N
 
 
 def _works(arm: Arm, cells: Iterable[Cell | None]) -> list[WorkFacts]:
-    """Return the facts of an arm's cells; those that do not count are left out unless none does."""
-    done = [cell for cell in cells if cell is not None]
+    """Return the facts of an arm's cells; those that do not count are left out unless none does.
+
+    A cell that could not begin, or broke off, did no work that could be compared.
+    """
+    done = [cell for cell in cells if cell is not None and cell.error is None]
     return [
         cell.work or WorkFacts(name=arm.name, tasks=cell.tasks, workload_fingerprint=cell.workload)
         for cell in [cell for cell in done if cell.valid] or done

@@ -1,4 +1,4 @@
-"""What throughput does as N grows: the knee, Little's law as a check of the books, and overload in an open loop."""
+"""What throughput does as N grows: the knee, and overload in an open loop."""
 
 from __future__ import annotations
 
@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 
 #: The knee is where this share of the best throughput is reached.
 _SHARE_OF_BEST: Final = 0.95
-
-#: More in flight than slots by more than this is double counting, not rounding.
-_OVER_SLOTS: Final = 1.001
-
-#: Fewer in flight than this share of the slots is time in which slots did nothing that is told of.
-_BUSY_SHARE: Final = 0.95
 
 #: Batches into which a series is averaged: requests in flight at neighbouring instants are much the same ones, and
 #: taken for independent they would make any wave a trend.
@@ -65,20 +59,6 @@ class Knee(msgspec.Struct, frozen=True, kw_only=True):
     latency_p95_s: float | None
     best_per_s: float | None
     reason: str = ""
-
-
-class Little(msgspec.Struct, frozen=True, kw_only=True):
-    """Little's law in the steady window: what was in flight on average, by the sum of latencies.
-
-    Attributes:
-        in_flight: Sum of latencies in the window over its length.
-        ratio: That over the number of slots.
-        problem: What is wrong, one sentence; empty if nothing is.
-    """
-
-    in_flight: float
-    ratio: float
-    problem: str = ""
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,33 +108,6 @@ def knee(points: Sequence[LoadPoint]) -> Knee:
         latency_p95_s=at.latency_p95_s,
         best_per_s=best.throughput_per_s,
     )
-
-
-def little(sum_latency_s: float, window_s: float, mean_in_flight: float | None, slots: int) -> Little:
-    """Check a closed loop's books by Little's law: in flight on average = sum of latencies / window.
-
-    Args:
-        sum_latency_s: Over all requests, of the part of their latency that lies in the window.
-        window_s: Length of the steady window.
-        mean_in_flight: The mean counted otherwise (by the server, say); None if it was not.
-        slots: N.
-
-    Raises:
-        ValueError: A window or a number of slots that is not above 0.
-    """
-    if not (window_s > 0 and slots > 0):
-        msg = f"Little's law takes a window and slots above 0, got {window_s} s and {slots}"
-        raise ValueError(msg)
-    in_flight = sum_latency_s / window_s
-    ratio = in_flight / slots
-    problem = ""
-    if ratio > _OVER_SLOTS:
-        problem = f"latencies add up to {in_flight:.4g} in flight on {slots} slots: something is counted twice"
-    elif ratio < _BUSY_SHARE:
-        problem = f"latencies add up to {in_flight:.4g} in flight on {slots} slots: {1 - ratio:.1%} of the time is lost"
-    elif mean_in_flight is not None and not _BUSY_SHARE <= mean_in_flight / in_flight <= 1 / _BUSY_SHARE:
-        problem = f"latencies add up to {in_flight:.4g} in flight, and {mean_in_flight:.4g} were counted"
-    return Little(in_flight=in_flight, ratio=ratio, problem=problem)
 
 
 def saturated(

@@ -6,105 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from bench.policy.facts import Bounds, CellFacts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Severity = Literal["invalid", "client-limited", "server-limited", "warning"]
-LoadModel = Literal["closed", "open"]
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell has to keep to.
-
-    Attributes:
-        min_duration_s: Shorter windows hold too few of the machine's own waves.
-        min_ok: Successes; 11 is what a median needs.
-        max_failed_share: Of all tasks: failures are faster or slower than answers, and change the load.
-        clock_invalid: How far monotonic and wall time may part; `clock_warning` is where it is told.
-        max_wakeup_lag_s: 99th percentile of how late a sleeping thread wakes.
-        steal_invalid: Share of the machine's time that its host took; `steal_warning` is where it is told.
-        max_pressure: Share of the time in which something waited for a core.
-        max_foreign_cpu: Share of the machine's cores that neither client nor server used.
-        max_client_cpu: Share of its cores that a client may use before it is told.
-        max_server_lateness_s: 99th percentile of how late the server sent what it had to send.
-        max_server_cpu: Share of a core.
-        little_low: Lowest ratio of requests in flight to slots in a closed loop; `little_high` is the highest.
-        min_achieved: Share of the offered rate that an open loop has to reach.
-        max_error_s: Error of the instrument; `max_error_of_ttft` is the same as a share of the median first token.
-    """
-
-    min_duration_s: float = 10.0
-    min_ok: int = 11
-    max_failed_share: float = 0.01
-    clock_invalid: float = 0.01
-    clock_warning: float = 0.001
-    max_wakeup_lag_s: float = 0.1
-    steal_invalid: float = 0.05
-    steal_warning: float = 0.01
-    max_pressure: float = 0.5
-    max_foreign_cpu: float = 0.1
-    max_client_cpu: float = 0.9
-    max_server_lateness_s: float = 0.005
-    max_server_cpu: float = 0.8
-    little_low: float = 0.95
-    little_high: float = 1.001
-    min_achieved: float = 0.95
-    max_error_s: float = 0.002
-    max_error_of_ttft: float = 0.05
-
-
-class CellFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of a cell; None is not measured, and breaks no rule (`unmeasured` names it).
-
-    Attributes:
-        load_model: `closed` (slots) or `open` (arrivals).
-        slots: N.
-        duration_s: Length of the window that the figures are of.
-        tasks: Tasks that ended in it, of which `ok` and `failed`.
-        dropped: Arrivals that were never sent.
-        payload_mismatches: Answers that were not those to their question.
-        clock_ratio: Monotonic over wall duration.
-        wakeup_lag_p99_s: How late a sleeping thread of the client woke.
-        steal_share: Of the machine's time, taken by its host.
-        pressure_some_share: Of the time, with something waiting for a core.
-        foreign_cpu_share: Of the machine's cores, used by neither client nor server.
-        cpu_share_client: Of the cores that the client may use.
-        server_lateness_p99_s: How late the server sent.
-        server_cpu_share: Of one core.
-        little_ratio: Requests in flight by Little's law over slots.
-        in_flight_mean: Mean in the steady window.
-        peak_in_flight_server: Most at once, as the server counted.
-        calibration_error_s: What the client adds to the first token against a null server.
-        canary_error_s: The same, measured beside the load.
-        ttft_p50_s: Median time to first token.
-        offered_per_s: Arrivals a second that were asked for.
-        achieved_per_s: Requests a second that were sent.
-    """
-
-    load_model: LoadModel
-    slots: int | None = None
-    duration_s: float | None = None
-    tasks: int | None = None
-    ok: int | None = None
-    failed: int | None = None
-    dropped: int | None = None
-    payload_mismatches: int | None = None
-    clock_ratio: float | None = None
-    wakeup_lag_p99_s: float | None = None
-    steal_share: float | None = None
-    pressure_some_share: float | None = None
-    foreign_cpu_share: float | None = None
-    cpu_share_client: float | None = None
-    server_lateness_p99_s: float | None = None
-    server_cpu_share: float | None = None
-    little_ratio: float | None = None
-    in_flight_mean: float | None = None
-    peak_in_flight_server: int | None = None
-    calibration_error_s: float | None = None
-    canary_error_s: float | None = None
-    ttft_p50_s: float | None = None
-    offered_per_s: float | None = None
-    achieved_per_s: float | None = None
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,13 +31,13 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 #: Facts of one load model alone.
 _CLOSED_ONLY = frozenset({"little_ratio", "in_flight_mean", "peak_in_flight_server"})
-_OPEN_ONLY = frozenset({"dropped", "offered_per_s", "achieved_per_s"})
+_OPEN_ONLY = frozenset({"dropped", "offered_per_s", "achieved_per_s", "overloaded"})
 
 
 def check_cell(facts: CellFacts, bounds: Bounds | None = None) -> tuple[Reason, ...]:
     """Return every rule that a cell breaks; an empty tuple for a cell that counts without reserve."""
     bounds = bounds or Bounds()
-    parts = (_size, _outcomes, _clock, _machine, _occupancy, _arrivals, _server, _client)
+    parts = (_size, _outcomes, _clock, _machine, _occupancy, _arrivals, _levels, _server, _client, _ceiling)
     return tuple(reason for part in parts for reason in part(facts, bounds))
 
 
@@ -217,12 +124,12 @@ def _machine(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
 
 
 def _occupancy(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
-    """Check that a closed loop had N in flight: no more, and not less than it told."""
-    if facts.load_model != "closed":
-        return
+    """Check the books by Little's law, and that a closed loop had N in flight: no more, and not less than it told."""
     if _over(facts.little_ratio, bounds.little_high):
         words = f"latencies add up to {facts.little_ratio:.4g} of the slots"
         yield _invalid("little", f"{words}, above {bounds.little_high:g}: something is counted twice")
+    if facts.load_model != "closed":
+        return
     if _under(facts.little_ratio, bounds.little_low):
         words = f"latencies add up to {facts.little_ratio:.3g} of the slots"
         yield _invalid("little", f"{words}, below {bounds.little_low:g}: time of the client is not accounted for")
@@ -237,12 +144,22 @@ def _occupancy(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
 
 
 def _arrivals(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
-    """Check that an open loop sent what it had to."""
+    """Check that an open loop sent what it had to, and that it was answered."""
+    if facts.overloaded:
+        words = "requests under way and the time to their first token both rose until the end"
+        yield _invalid("overload", f"overload: {words}, so more arrived than was answered")
     if _over(facts.dropped, 0):
         yield _invalid("dropped", f"{facts.dropped} arrivals were never sent, 0 may be")
     if facts.offered_per_s and _under(facts.achieved_per_s, bounds.min_achieved * facts.offered_per_s):
         words = f"{facts.achieved_per_s:.4g} of {facts.offered_per_s:.4g} arrivals a second were sent"
         yield _invalid("offered-load", f"{words}, below a share of {bounds.min_achieved:g}")
+
+
+def _levels(facts: CellFacts, _bounds: Bounds) -> Iterator[Reason]:
+    """Check that the cell ran at one level."""
+    if facts.latency_step is not None and facts.latency_step != 1:
+        words = f"latency went from one level to another, {facts.latency_step:.3g} times as high"
+        yield _warning("step", f"{words}, and stayed there: the figures are of two states")
 
 
 def _server(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
@@ -272,3 +189,14 @@ def _client(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
     if _over(facts.cpu_share_client, bounds.max_client_cpu):
         words = f"the client used {facts.cpu_share_client:.0%} of its cores"
         yield _warning("client-cpu", f"{words}, above {bounds.max_client_cpu:.0%}")
+
+
+def _ceiling(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
+    """Check that the client could have done far more than it did."""
+    if not (facts.throughput_per_s and facts.ceiling_per_s):
+        return
+    share = facts.throughput_per_s / facts.ceiling_per_s
+    if share > bounds.max_of_ceiling:
+        most = f"the {facts.ceiling_per_s:.4g} tasks/s that it does against a server that answers at once"
+        sentence = f"the client was at {share:.0%} of {most}, above {bounds.max_of_ceiling:.0%}"
+        yield Reason(rule="ceiling", severity="client-limited", sentence=sentence)

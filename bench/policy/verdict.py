@@ -43,7 +43,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         name: As shown.
         values: One figure a block; None where a block has none.
         invalid: Why its cells do not count, a sentence each; empty for valid ones.
-        instrument_error: Relative error of its figures that is the instrument's own; None if not calibrated.
+        instrument_error: Relative error of its figures that is the instrument's own; None if not calibrated, infinite
+            where all of a figure may be.
+        instrument: What makes that error, in words; may be empty.
         twin_of: The name of the arm that this one repeats under another label (A/A), or None.
     """
 
@@ -51,6 +53,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[float | None, ...]
     invalid: tuple[str, ...] = ()
     instrument_error: float | None = None
+    instrument: str = ""
     twin_of: str | None = None
 
 
@@ -239,15 +242,17 @@ def _instrument_bars(a: Arm, b: Arm, ratio: PairedRatio, rules: Rules, outcome: 
         return ()
     if a.instrument_error is None or b.instrument_error is None:
         return ("the instrument's own error was not measured",)
-    error = max(a.instrument_error, b.instrument_error)
+    error, source = max((a.instrument_error, a.instrument), (b.instrument_error, b.instrument))
+    size = f"{error:.1%}" if math.isfinite(error) else "all of it"
+    why = f" ({source})" if source else ""
     if outcome == "equivalent":
         if error < rules.min_effect:
             return ()
-        return (f"the instrument's own error of {error:.1%} is no finer than the {rules.min_effect:.0%} asked for",)
+        return (f"the instrument's own error of {size} is no finer than the {rules.min_effect:.0%} asked for{why}",)
     effect = max(ratio.ratio, 1 / ratio.ratio) - 1
-    return (
-        () if effect > error else (f"the difference of {effect:.1%} is within the instrument's own error, {error:.1%}",)
-    )
+    if effect > error:
+        return ()
+    return (f"the difference of {effect:.1%} is within the instrument's own error, {size}{why}",)
 
 
 def _outcome(judged: PairedRatio, rules: Rules) -> Outcome:

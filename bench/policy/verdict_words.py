@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from bench.policy.paired import times
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.policy.verdict import Verdict
 
 #: What an arm does x times as much of as another, by metric.
@@ -32,6 +34,7 @@ _PERCENTILED: Final = {
     "service": "service time",
     "ttft": "time to first token",
     "tpot": "time per output token",
+    "client_lag": "delay that the client adds to the first token",
 }
 
 
@@ -43,7 +46,9 @@ def metric_words(metric: str) -> str:
     return _NAMES.get(metric, metric)
 
 
-def sentence(verdict: Verdict, a_name: str, b_name: str, metric_name: str) -> str:
+def sentence(
+    verdict: Verdict, a_name: str, b_name: str, metric_name: str, *, client_limited: Sequence[str] = ()
+) -> str:
     """Return a verdict as one or two sentences, without the full stop of the last.
 
     Args:
@@ -51,6 +56,7 @@ def sentence(verdict: Verdict, a_name: str, b_name: str, metric_name: str) -> st
         a_name: As shown.
         b_name: As shown.
         metric_name: `throughput`, `latency_p95`, ..
+        client_limited: Which of the two were held up by their client: what is said is about the clients alone.
     """
     ratio, low, high = verdict.ratio.ratio, verdict.judged.low, verdict.judged.high
     words = metric_words(metric_name)
@@ -58,14 +64,22 @@ def sentence(verdict: Verdict, a_name: str, b_name: str, metric_name: str) -> st
         return _no_verdict(verdict, f"{a_name} and {b_name} on {words}")
     if verdict.outcome == "equivalent":
         same = f"{a_name} and {b_name} are equivalent in {words}"
-        return f"{same}: the ratio is {times(ratio)} ({_interval(verdict, low, high)})"
+        return f"{same}: the ratio is {times(ratio)} ({_interval(verdict, low, high)}){_about(client_limited)}"
     better, worse = a_name, b_name
     if verdict.outcome == "b_faster":
         better, worse, ratio, low, high = b_name, a_name, 1 / ratio, 1 / high, 1 / low
-    evidence = _interval(verdict, low, high)
+    evidence = f"({_interval(verdict, low, high)}){_about(client_limited)}"
     if metric_name in _RATES:
-        return f"{better} {_RATES[metric_name].format(times=times(ratio))} {worse} ({evidence})"
-    return f"the {words} of {better} is {times(ratio)} times that of {worse} ({evidence})"
+        return f"{better} {_RATES[metric_name].format(times=times(ratio))} {worse} {evidence}"
+    return f"the {words} of {better} is {times(ratio)} times that of {worse} {evidence}"
+
+
+def _about(client_limited: Sequence[str]) -> str:
+    """Say what a verdict is about where a client was the limit: it ranks clients, and tells nothing of the server."""
+    if not client_limited:
+        return ""
+    are = "are" if len(client_limited) > 1 else "is"
+    return f"; {' and '.join(client_limited)} {are} client-limited: this ranks clients, not the server"
 
 
 def _interval(verdict: Verdict, low: float, high: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.errors import ErrorType
+from bench.manifest import HarnessCost
 from bench.policy.statistics import Distribution, InFlight, Proportion
 from bench.records import LoadModel, Mode
 
@@ -64,39 +65,14 @@ class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-class HarnessFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the harness itself cost, over all its processes and segments; None where this machine does not tell.
+class HarnessFigures(HarnessCost, frozen=True, kw_only=True):
+    """What the harness itself cost, over all its processes and segments: the figures of a segment, and one more.
 
     Attributes:
-        startup_s: Until all slots stood ready; `startup_cpu_s` is the CPU time of that.
-        cpu_s: CPU time in all.
         cpu_us_per_task: CPU time after the start-up, divided by the tasks that have a record.
-        peak_pss_bytes: Most memory at once.
-        wakeup_lag_p99_s: How late a sleeping thread of the parent woke.
-        server_cpu_s: CPU time of the server that the run started for itself.
-        switches_voluntary: How often the parent process waited for something of its own accord.
-        switches_involuntary: How often it was made to wait for others.
-        gc_collections: Garbage collections of the parent process.
-        open_files: Descriptors that the parent process had open at the end; None where the system does not tell it.
-        canaries: Requests to a server of known delay that were answered.
-        canary_p50_s: What the client added to their first token: half of them at most this.
-        canary_p99_s: The same for 99 of 100.
     """
 
-    startup_s: float | None
-    startup_cpu_s: float | None
-    cpu_s: float | None
-    cpu_us_per_task: float | None
-    peak_pss_bytes: int | None
-    wakeup_lag_p99_s: float | None
-    server_cpu_s: float | None = None
-    switches_voluntary: int | None = None
-    switches_involuntary: int | None = None
-    gc_collections: int | None = None
-    open_files: int | None = None
-    canaries: int | None = None
-    canary_p50_s: float | None = None
-    canary_p99_s: float | None = None
+    cpu_us_per_task: float | None = None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

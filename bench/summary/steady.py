@@ -110,7 +110,7 @@ class Steady(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def steady(run: Path) -> Steady | None:
-    """Return the numbers of a run's steady part, or None where it has none: each slot needs two tasks.
+    """Return the numbers of a run's steady part, or None where it has none: each slot needs two tasks, without a pause.
 
     Memory is about 1 kB a task.
 
@@ -118,6 +118,9 @@ def steady(run: Path) -> Steady | None:
         JournalError: The run cannot be read or is damaged.
     """
     manifest = read_manifest(run)
+    if len(manifest.segments) > 1:
+        # Each start of a run has slots to warm and each end slots that stand idle.
+        return None
     tasks = list(iter_last_results(run, TaskTimes))
     window = _open_window(tasks) if manifest.load_model == "open" else _closed_window(tasks, manifest.concurrency)
     return None if window is None else _figures(tasks, *window, manifest.concurrency)

@@ -14,7 +14,6 @@ from bench.policy.statistics import distribution, in_flight, wilson
 from bench.records import SCHEMA_VERSION, ErrorInfo, Status, TokenSource, WorkerId
 from bench.summary.figures import (
     ErrorRow,
-    ProviderRow,
     Summary,
     TaskCounts,
     TokenCounts,
@@ -22,6 +21,7 @@ from bench.summary.figures import (
 )
 from bench.summary.harness import harness_figures
 from bench.summary.load import LoadTally
+from bench.summary.providers import ProviderTallies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,15 +101,6 @@ _TIMES: Final = {
 
 
 @dataclass
-class _ProviderTally:
-    tasks: int = 0
-    ok: int = 0
-    failed: int = 0
-    attempts: int = 0
-    latencies: array[float] = field(default_factory=_doubles)
-
-
-@dataclass
 class _WorkerTally:
     tasks: int = 0
     ok: int = 0
@@ -151,17 +142,25 @@ class Tally:
     ended: array[float] = field(default_factory=_doubles)
     retries: int = 0
     tokens: _TokenTally = field(default_factory=_TokenTally)
-    providers: dict[str, _ProviderTally] = field(default_factory=dict)
+    providers: ProviderTallies = field(init=False)
     workers: dict[tuple[int, str, int], _WorkerTally] = field(default_factory=dict)
     errors: dict[tuple[ErrorType, int | None], _ErrorTally] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let the providers share the column of latencies."""
+        self.providers = ProviderTallies(self.times["latency_s"])
 
     def add(self, row: ResultRow) -> None:
         """Count one record in."""
         self.labels = self.labels or row
+        # Before its latency is added: those of the first provider are set apart when a second one comes.
+        provider = self.providers.of(row.provider)
+        provider.tasks += 1
         if row.status == "ok":
             self._add_success(row)
         elif row.status == "failed":
             self.failed += 1
+            provider.failed += 1
             self.failed_latencies.append(row.latency_s)
         dropped = row.error is not None and row.error.type == "dropped"
         self.dropped += dropped
@@ -183,18 +182,14 @@ class Tally:
         self.tokens.completion += row.completion_tokens or 0
         self.tokens.reasoning += row.reasoning_tokens or 0
         self.tokens.estimated_tasks += row.token_source == "estimated"  # noqa: S105 - tokens of text
-        self.providers.setdefault(row.provider, _ProviderTally()).latencies.append(row.latency_s)
+        self.providers.succeeded(row.provider, row.latency_s)
 
     def _add_attempts(self, row: ResultRow) -> None:
         self.retries += max(0, len(row.attempts) - 1)
-        provider = self.providers.setdefault(row.provider, _ProviderTally())
-        provider.tasks += 1
-        provider.ok += row.status == "ok"
-        provider.failed += row.status == "failed"
         for attempt in row.attempts:
             self.sent.append(attempt.sent_s)
             self.ended.append(attempt.end_s)
-            self.providers.setdefault(attempt.provider, _ProviderTally()).attempts += 1
+            self.providers.of(attempt.provider).attempts += 1
             if attempt.error_type is not None:
                 self._error(attempt.error_type, attempt.http_status, attempt.error_message or "").attempts += 1
         if row.error is not None:
@@ -242,7 +237,7 @@ class Tally:
             in_flight=in_flight(self.sent, self.ended),
             start_spread_s=self._start_spread_s(),
             tokens=TokenCounts(**vars(self.tokens)),
-            providers=self._provider_rows(),
+            providers=self.providers.rows(distributions["latency_s"]),
             workers=self._worker_rows(),
             errors=self._error_rows(),
             harness=harness_figures(manifest.segments, counts.total - counts.not_started),
@@ -258,19 +253,6 @@ class Tally:
         for (_, _, slot), worker in self.workers.items():
             first_starts[slot] = min(worker.first_start_s, first_starts.get(slot, worker.first_start_s))
         return max(first_starts.values()) - min(first_starts.values()) if first_starts else None
-
-    def _provider_rows(self) -> tuple[ProviderRow, ...]:
-        return tuple(
-            ProviderRow(
-                provider=name,
-                tasks=tally.tasks,
-                ok=tally.ok,
-                failed=tally.failed,
-                attempts=tally.attempts,
-                latency_p50_s=distribution(tally.latencies).p50,
-            )
-            for name, tally in sorted(self.providers.items())
-        )
 
     def _worker_rows(self) -> tuple[WorkerRow, ...]:
         ordered = sorted(self.workers.items(), key=lambda item: (item[0][2], item[0][0]))

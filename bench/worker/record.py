@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -32,10 +32,16 @@ class Recorder:
         #: 1970 on `perf_counter_ns`.
         self._epoch_ns = spec.origin_ns - round(spec.origin_utc_s * NS_PER_S)
         self._label: tuple[int | None, str] = (None, "")
-        self._segment = spec.segment
-        self._mode = spec.mode
-        self._client = spec.client.client
-        self._transport = spec.client.transport
+        #: What all records of a run have in common.
+        self._of_run: dict[str, Any] = {
+            "segment": spec.segment,
+            "mode": spec.mode,
+            "client": spec.client.client,
+            "transport": spec.client.transport,
+            "provider": spec.endpoint.provider,
+            "cached": False,
+            "trace_id": None,
+        }
 
     def since_origin_s(self, instant_ns: int) -> float:
         """Return an instant in seconds on the run's clock."""
@@ -107,17 +113,9 @@ class Recorder:
         who: WorkerId,
     ) -> TaskResult:
         """Return the record of a task; `reply` is the one of its last attempt."""
-        task, scheduled_ns, origin_ns, content_ns = (
-            assignment.task,
-            assignment.scheduled_ns,
-            self._origin_ns,
-            reply.content_ns,
-        )
-        first_ns, last_ns = (content_ns[0], content_ns[-1]) if content_ns else (None, None)
-        steps_ns = gaps_ns(content_ns)
+        task, scheduled_ns, origin_ns = assignment.task, assignment.scheduled_ns, self._origin_ns
         return TaskResult(
             task_id=task.task_id,
-            segment=self._segment,
             fingerprint=task_fingerprint(task),
             index=task.index,
             topic=task.topic,
@@ -125,40 +123,45 @@ class Recorder:
             iteration=task.iteration,
             version=task.version,
             custom_id=task.custom_id,
-            mode=self._mode,
-            client=self._client,
-            transport=self._transport,
-            provider=self._provider,
             model=task.model or self._model,
             status=status,
-            content=reply.content,
-            finish_reason=reply.finish_reason,
             error=error,
             attempts=tuple(attempts),
-            cached=False,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            reasoning_tokens=reply.reasoning_tokens,
-            token_source=reply.token_source,
             scheduled_s=(scheduled_ns - origin_ns) / NS_PER_S,
             started_s=(started_ns - origin_ns) / NS_PER_S,
-            first_token_s=None if first_ns is None else (first_ns - origin_ns) / NS_PER_S,
-            last_token_s=None if last_ns is None else (last_ns - origin_ns) / NS_PER_S,
             ended_s=(ended_ns - origin_ns) / NS_PER_S,
             queue_s=(started_ns - scheduled_ns) / NS_PER_S,
-            ttft_s=None if first_ns is None else (first_ns - reply.sent_ns) / NS_PER_S,
             latency_s=(ended_ns - scheduled_ns) / NS_PER_S,
             service_s=(ended_ns - started_ns) / NS_PER_S,
-            tpot_s=_tpot_s(content_ns, reply.completion_tokens),
-            chunks=len(content_ns) if self._stream else None,
-            icl_p50_s=percentile(steps_ns, 0.5) / NS_PER_S if steps_ns else None,
-            icl_p99_s=percentile(steps_ns, 0.99) / NS_PER_S if steps_ns else None,
-            icl_max_s=steps_ns[-1] / NS_PER_S if steps_ns else None,
-            chunk_times_s=tuple(map(self.since_origin_s, content_ns)) if self._chunk_times else None,
             started_at=self._utc_label(started_ns),
             worker=who,
-            trace_id=None,
+            **self._of_reply(reply),
+            **self._of_run,
         )
+
+    def _of_reply(self, reply: Reply) -> dict[str, Any]:
+        """Return what a record has from the answer itself."""
+        origin_ns, content_ns = self._origin_ns, reply.content_ns
+        first_ns, last_ns = (content_ns[0], content_ns[-1]) if content_ns else (None, None)
+        steps_ns = gaps_ns(content_ns)
+        return {
+            "content": reply.content,
+            "finish_reason": reply.finish_reason,
+            "prompt_tokens": reply.prompt_tokens,
+            "completion_tokens": reply.completion_tokens,
+            "reasoning_tokens": reply.reasoning_tokens,
+            "token_source": reply.token_source,
+            "server_model": reply.server_model,
+            "first_token_s": None if first_ns is None else (first_ns - origin_ns) / NS_PER_S,
+            "last_token_s": None if last_ns is None else (last_ns - origin_ns) / NS_PER_S,
+            "ttft_s": None if first_ns is None else (first_ns - reply.sent_ns) / NS_PER_S,
+            "tpot_s": _tpot_s(content_ns, reply.completion_tokens),
+            "chunks": len(content_ns) if self._stream else None,
+            "icl_p50_s": percentile(steps_ns, 0.5) / NS_PER_S if steps_ns else None,
+            "icl_p99_s": percentile(steps_ns, 0.99) / NS_PER_S if steps_ns else None,
+            "icl_max_s": steps_ns[-1] / NS_PER_S if steps_ns else None,
+            "chunk_times_s": tuple(map(self.since_origin_s, content_ns)) if self._chunk_times else None,
+        }
 
     def _utc_label(self, instant_ns: int) -> str:
         second, milliseconds = divmod((instant_ns - self._epoch_ns) // _NS_PER_MS, 1000)

@@ -56,6 +56,7 @@ def test_r11_a_stream_is_collected_whole(serve: Serve, connect: Connect) -> None
     assert reply.error is None
     assert (reply.content, reply.finish_reason, reply.http_status) == ("你好👋", "stop", 200)
     assert (reply.prompt_tokens, reply.completion_tokens, reply.token_source) == (7, 3, "server")
+    assert reply.server_model == "m"
     assert reply.headers_ns is not None
     assert reply.first_chunk_ns is not None
     instants = [reply.sent_ns, reply.headers_ns, reply.first_chunk_ns, *reply.content_ns, reply.end_ns]

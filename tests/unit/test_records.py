@@ -19,7 +19,7 @@ RESULT_FIELDS: Final = """
 schema_version task_id segment fingerprint index topic chapter iteration version custom_id mode client transport
 provider model status content finish_reason error attempts cached prompt_tokens completion_tokens
 reasoning_tokens token_source scheduled_s started_s first_token_s last_token_s ended_s queue_s ttft_s latency_s
-service_s tpot_s chunks icl_p50_s icl_p99_s icl_max_s chunk_times_s started_at worker trace_id"""
+service_s tpot_s chunks icl_p50_s icl_p99_s icl_max_s chunk_times_s started_at worker trace_id server_model"""
 
 ATTEMPT_FIELDS: Final = """
 provider status sent_s end_s http_status error_type error_message retry_after_s wait_before_s connect_s headers_s

@@ -10,6 +10,7 @@ from bench.journal import write_atomically
 from bench.report.build import PAGE, write_charts
 from bench.report.experiment import charts as drawings
 from bench.report.experiment.curves import in_flight, spreads, top_times
+from bench.report.experiment.goals import goal_tables
 from bench.report.experiment.meanings import meanings_table
 from bench.report.experiment.phases import phase_chart, phase_table
 from bench.report.experiment.plan import environment_table, facts, heading, plan_table
@@ -146,6 +147,7 @@ def _charts(shown: ShownExperiment, out_dir: Path) -> tuple[Chart, ...]:
 def _tables(shown: ShownExperiment, out_dir: Path) -> tuple[Table, ...]:
     return (
         arms_table(shown, out_dir),
+        *goal_tables(shown),
         *comparison_tables(shown),
         speed_up_table(shown),
         scaling_table(shown),

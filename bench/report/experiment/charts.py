@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from bench.policy.objectives import parse_objectives
 from bench.policy.statistics import SAMPLES_NEEDED, wilson
 from bench.report.chart import Chart, left_out
 from bench.report.experiment.against_n import Plot, Spot, draw_plots
@@ -34,7 +35,8 @@ def throughput(shown: ShownExperiment) -> Chart:
 
 def latency(shown: ShownExperiment) -> Chart:
     """Return the chart of median and p95 latency, against N where a mode has several."""
-    caption = f"From a slot asking for the task to its answer, retries and waits included. {_OVER_BLOCKS}"
+    start = "a slot asking for the task" if shown.experiment.plan.rate_per_s is None else "the arrival of the task"
+    caption = f"From {start} to its answer, retries and waits included. {_OVER_BLOCKS}"
     if all(each.row.figures.latency_p95_s is None for each in shown.arms):
         caption += f" No p95: it takes {SAMPLES_NEEDED['p95']} successes in the steady part of a cell."
     metrics = (("latency_p50", "p50 latency"), ("latency_p95", "p95 latency"))
@@ -176,12 +178,14 @@ def success(shown: ShownExperiment) -> Chart:
         return Chart(name="success", title=title, caption=caption, draw=None)
     panels = [Panel(axis="successful tasks (%)", rows=tuple(rows), least=100)]
     caption = "Tasks answered in full, of all that ended in the blocks that count, with the Wilson 95 % interval."
+    objectives = shown.experiment.plan.objectives
     if any(each.row.figures.goodput is not None for each in arms):
         good = {each.arm.name: each.row.figures.goodput for each in arms}
         panels.append(_bars(arms, good, "goodput (tasks/s)", 1.0))
-        caption += f" Goodput: successes a second that met {shown.experiment.plan.objectives or 'all objectives'}."
+        wanted = ", ".join(map(str, parse_objectives(objectives).per_request)) if objectives else "all objectives"
+        caption += f" Goodput: successes a second that met {wanted}."
     else:
-        caption += " Goodput was not measured: the experiment was given no objectives (--slo)."
+        caption += " Goodput was not measured: the experiment was given no objectives of each task (--slo)."
     caption += left_out(len(shown.arms), ROWS_AT_MOST, "arm")
     return Chart(name="success", title=title, caption=caption, draw=lambda paper: draw_rows(paper, panels))
 

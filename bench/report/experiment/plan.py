@@ -13,6 +13,7 @@ from bench.report.words import utc
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bench.experiment.records import Plan
     from bench.report.experiment.shown import ShownExperiment
 
 _VALUE_AT_MOST: Final = 300
@@ -23,11 +24,13 @@ def facts(shown: ShownExperiment) -> tuple[tuple[str, str], ...]:
     plan = shown.experiment.plan
     modes = dict.fromkeys(arm.mode for arm in plan.arms)
     levels = sorted({arm.concurrency for arm in plan.arms})
-    loads = dict.fromkeys(cell.facts.load_model for cell in shown.experiment.cells) or {"closed": None}
     measured = [cell for each in shown.arms for cell in each.cells]
+    loads = dict.fromkeys(cell.facts.load_model for cell in measured if cell.error is None)
+    loop = " and ".join(loads) or ("closed" if plan.rate_per_s is None else "open")
+    rate = "" if plan.rate_per_s is None else f", {number(plan.rate_per_s)} arrivals/s"
     return (
         ("Modes", ", ".join(modes)),
-        ("Load", f"{' and '.join(loads)} loop, N = {', '.join(count(n) for n in levels)}"),
+        ("Load", f"{loop} loop{rate}, N = {', '.join(count(n) for n in levels)}"),
         ("Clients", ", ".join(visible(client) for client in shown.clients)),
         ("Blocks", f"{len(plan.order)}, each with every arm in random order"),
         ("Cells", f"{count(sum(cell.valid for cell in measured))} of {of_things(len(measured), 'measurement')} count"),
@@ -58,7 +61,7 @@ def plan_table(shown: ShownExperiment) -> Table:
 
 def _plan(shown: ShownExperiment) -> Iterator[tuple[str, str]]:
     plan = shown.experiment.plan
-    yield "seed", f"{plan.seed} (order of the arms; a cell's own seed is 1000 times it, plus its block)"
+    yield from _seeds(plan)
     yield "arms", ", ".join(arm.name for arm in plan.arms)
     yield "tasks of a cell", ", ".join(f"{count(tasks)} at N = {n}" for n, tasks in sorted(plan.tasks.items()))
     pace = plan.pace
@@ -78,10 +81,21 @@ def _plan(shown: ShownExperiment) -> Iterator[tuple[str, str]]:
         yield f"order of block {block}", ", ".join(order)
 
 
+def _seeds(plan: Plan) -> Iterator[tuple[str, str]]:
+    if plan.seeds is None:
+        yield "seed", f"{plan.seed} (order of the arms; a cell's own seed is 1000 times it, plus its block)"
+        return
+    yield "seed of the order", f"{plan.seeds.order}"
+    yield "seeds of arrivals, by block", ", ".join(map(str, plan.seeds.arrivals))
+    yield "seeds of jitter, by block", ", ".join(map(str, plan.seeds.jitter))
+    samples = plan.seeds.samples
+    yield "seed of the tasks", "none: they come in the order of their source" if samples is None else f"{samples}"
+
+
 def environment_table(shown: ShownExperiment) -> Table:
     """Return machine, versions and whom was asked."""
     experiment = shown.experiment
-    found = {**experiment.environment, "endpoint": experiment.endpoint}
+    found = {**experiment.environment, "endpoint": experiment.endpoint, "settings": experiment.settings}
     return Table(
         name="environment",
         title="Environment",

@@ -92,6 +92,7 @@ def reasons_table(shown: ShownExperiment) -> Table:
     return Table(
         name="reasons",
         title="What does not count, and why",
+        intro=" ".join(f"{visible(words[:1].upper() + words[1:])}." for words in shown.analysis.unchecked),
         columns=texts("arm", "blocks that count", "reasons"),
         rows=rows,
         empty="Every cell counts.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bench.experiment.analyse import METRICS
+from bench.experiment.headline import first_metric
 from bench.policy.paired import times
 from bench.policy.verdict_words import metric_words
 from bench.report.experiment.shown import INVALID
@@ -34,7 +35,7 @@ _OUTCOMES: Final = {
 
 
 def comparison_tables(shown: ShownExperiment, *, decided_first: bool = False) -> tuple[Table, ...]:
-    """Return the verdicts, a table a metric; the first stands open.
+    """Return the verdicts, a table a metric; that of the metric that is spoken of first stands open.
 
     The control, an arm against itself, comes first, then modes and clients, the highest N first.
 
@@ -58,7 +59,7 @@ def comparison_tables(shown: ShownExperiment, *, decided_first: bool = False) ->
         judged = sorted((each for each in shown.analysis.comparisons if each.metric == metric), key=place)
         title, name = f"Verdicts on {metric_words(metric)}", f"verdicts-{metric.replace('_', '-')}"
         first = [each for each in judged if each.kind == "again" or sizes.get(each.a) == highest]
-        if metric != "throughput":
+        if metric != first_metric(shown.experiment.plan):
             made.append(_verdicts(name, title, judged, folded=True))
         elif len(judged) <= _OPEN_AT_MOST or not first:
             made.append(_verdicts(name, title, judged, intro=intro))

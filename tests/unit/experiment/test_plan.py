@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.experiment.plan import cell_tasks, estimate_s, make_arms, make_plan
+from bench.experiment.plan import cell_seed, cell_tasks, estimate_s, make_arms, make_plan
 from bench.experiment.records import Arm, Pace, Plan
+from bench.policy.schedule import schedule
 
 PACE: Final = Pace(ttft_s=0.2, icl_s=0.01, tokens=16, latency_s=0.35)
 MODES: Final = ("serial", "threading", "multiprocessing", "asyncio", "hybrid")
@@ -60,6 +62,29 @@ def test_r25_every_block_runs_every_arm_once() -> None:
     assert len(plan.order) == 6
     assert all(set(order) == names and len(order) == len(names) for order in plan.order)
     assert len(set(plan.order)) > 1
+
+
+def test_an_open_loop_has_the_tasks_that_arrive() -> None:
+    """At a given rate every N gets the tasks that arrive in the time needed, and a cell lasts until the last one."""
+    arms = make_arms(("asyncio",), (1, 64), ("lean",))
+    tasks = cell_tasks(arms, tasks_per_slot=6, min_duration_s=10.0, latency_s=0.35, rate_per_s=50.0)
+    assert set(tasks) == {1, 64}
+    assert len(set(tasks.values())) == 1
+    assert tasks[64] / 50.0 > 10.0
+    few = cell_tasks(arms, tasks_per_slot=6, min_duration_s=1.0, latency_s=0.35, rate_per_s=1.0)
+    assert few[1] >= 40, "ten parts of them tell whether they pile up"
+    assert estimate_s(arms[1], tasks[64], latency_s=0.35, cores=2, rate_per_s=50.0) > tasks[64] / 50.0
+
+
+def test_r43_every_seed_is_kept() -> None:
+    """A stored plan holds the seeds of order, arrivals and jitter, from which its order is made again."""
+    plan = msgspec.json.decode(msgspec.json.encode(plan_of(make_arms(MODES, (8,), ("lean",)))), type=Plan)
+    assert plan.seeds is not None
+    assert schedule([arm.name for arm in plan.arms], len(plan.order), plan.seeds.order) == plan.order
+    assert plan.seeds.samples is None, "tasks come in the order of their source"
+    assert len(set(plan.seeds.arrivals)) == len(set(plan.seeds.jitter)) == len(plan.order)
+    assert plan.seeds.arrivals == tuple(cell_seed(plan.seed, block) for block in range(len(plan.order)))
+    assert cell_seed(plan.seed, -1) not in plan.seeds.arrivals
 
 
 def test_the_dearest_arms_are_left_out_first() -> None:

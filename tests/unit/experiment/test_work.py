@@ -9,7 +9,7 @@ import msgspec
 from bench.experiment.analyse import analyse
 from bench.experiment.work import read_work
 from bench.policy.comparability import WorkFacts
-from tests.experiments import make_experiment
+from tests.experiments import FACTS, make_experiment
 from tests.samples import failed_result, make_manifest, make_result, write_run
 
 if TYPE_CHECKING:
@@ -86,6 +86,17 @@ def test_r19_an_arm_is_held_against_all_that_were_alike() -> None:
     sizes = {"lean/asyncio@8": 16.6, "lean/hybrid@8": 15.4}
     said = differences_of(lambda cell, work: msgspec.structs.replace(work, output_tokens_p50=sizes.get(cell.arm, 16.0)))
     assert said == ("the median answer of lean/asyncio@8 had 16.6 tokens, of lean/hybrid@8 15.4",)
+
+
+def test_r19_a_cell_that_did_not_begin_did_no_other_work() -> None:
+    """A cell whose program failed has no prompts of its own: that is an error, and no difference in the work."""
+    busy = msgspec.structs.replace(FACTS, foreign_cpu_share=0.5)
+    experiment = make_experiment(lambda _arm, block: 100.0 + block, facts={"lean/asyncio@8": busy})
+    cells = [
+        msgspec.structs.replace(cell, workload=None, error="it broke") if cell.block == 1 else cell
+        for cell in experiment.cells
+    ]
+    assert analyse(msgspec.structs.replace(experiment, cells=tuple(cells))).differences == ()
 
 
 def test_r19_blocks_of_an_arm_that_were_not_alike_are_said() -> None:

@@ -1,4 +1,4 @@
-"""The knee, Little's law and overload, on curves and queues whose truth is known."""
+"""The knee and overload, on curves and queues whose truth is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.policy.arrivals import constant, poisson
-from bench.policy.scaling import LoadPoint, knee, little, saturated
+from bench.policy.scaling import LoadPoint, knee, saturated
 
 DOUBLED: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -90,31 +90,6 @@ def test_r48_a_knee_is_one_of_the_points(throughputs: dict[int, float], spread: 
     assert throughputs[found.n] * (1 + spread) >= bound
     assert all(x * (1 + spread) < bound for n, x in throughputs.items() if n < found.n)
     assert found.n_high is None or found.n_high >= found.n
-
-
-def test_r46_books_that_balance() -> None:
-    """Eight slots that are never idle have eight in flight, by the law as by the count."""
-    found = little(sum_latency_s=79.6, window_s=10, mean_in_flight=7.96, slots=8)
-    assert (found.in_flight, found.ratio) == pytest.approx((7.96, 0.995))
-    assert found.problem == ""
-    assert little(79.6, 10, None, 8).problem == ""
-
-
-def test_r46_lost_time_is_found() -> None:
-    """A sleep of 100 ms between tasks of 500 ms is a sixth of the time that no latency tells of."""
-    tasks = 8 * 10 / 0.6
-    found = little(sum_latency_s=tasks * 0.5, window_s=10, mean_in_flight=None, slots=8)
-    assert found.problem == "latencies add up to 6.667 in flight on 8 slots: 16.7% of the time is lost"
-
-
-def test_r46_what_is_counted_twice_is_found() -> None:
-    """More in flight than there are slots is a fault of the books, and so is a count that tells of other numbers."""
-    assert little(80.1, 10, None, 8).problem.endswith("something is counted twice")
-    assert little(80.0, 10, None, 8).problem == ""
-    assert little(80.0, 10, 7.0, 8).problem == "latencies add up to 8 in flight, and 7 were counted"
-    for window_s, slots in ((0, 8), (10, 0)):
-        with pytest.raises(ValueError, match="above 0"):
-            little(1, window_s, None, slots)
 
 
 def queue(rate_per_s: float, servers: int, seed: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.policy.stability import stability_warnings
+from bench.policy.stability import level_step, stability_warnings
 
 
 def test_r38_steady_figures_have_no_warning() -> None:
@@ -60,3 +63,39 @@ def test_r38_few_or_equal_blocks_have_no_spread(few: list[float], value: float, 
     assert stability_warnings([value] * count) == ()
     assert stability_warnings(few[:1]) == ()
     stability_warnings(few)
+
+
+def test_r40_a_step_over_the_blocks_is_told() -> None:
+    """Blocks that go to another level and stay there are told with the block and the size of the step."""
+    found = level_step([100, 101, 99, 100, 130, 131, 129])
+    assert found is not None
+    assert found.place == 4
+    assert found.ratio == pytest.approx(1.3, abs=0.01)
+    assert found.p_value < 0.01
+    assert any("from block 4 on" in words for words in stability_warnings([100, 101, 99, 130, 131, 129]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [100, 101, 60, 100, 99, 101, 100],
+        [100, 101, 99, 100, 101, 99, 60],
+        [100, 101, 99, 104, 105, 103],
+        [100, 130, 101, 128, 99, 131, 100, 129],
+        [100, 100, 130, 130],
+        [100, 100, 100, 0, 0, 0],
+        [],
+    ],
+    ids=["one bad block", "a bad end", "small", "to and fro", "short", "without logarithm", "none"],
+)
+def test_r40_one_bad_block_is_no_step(values: list[float]) -> None:
+    """One block that is far off, a small change, a change to and fro and a short series are no step."""
+    assert level_step(values) is None
+
+
+def test_r40_steps_that_are_none_are_rare() -> None:
+    """Among series of one level at most one in a hundred is said to have two, whatever its length and its spread."""
+    draw = random.Random(3)
+    for length in (6, 12, 20):
+        series = [[math.exp(draw.gauss(0, 0.2)) for _ in range(length)] for _ in range(1000)]
+        assert sum(level_step(values) is not None for values in series) <= 15

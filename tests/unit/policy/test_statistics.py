@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from array import array
 from itertools import pairwise
 from typing import Final
 
@@ -12,7 +14,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bench.policy.statistics import SAMPLES_NEEDED, Distribution, distribution, gaps_ns, in_flight, percentile, wilson
+from bench.policy.statistics import (
+    SAMPLES_NEEDED,
+    Distribution,
+    ascending,
+    distribution,
+    gaps_ns,
+    in_flight,
+    percentile,
+    wilson,
+)
 
 values = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 #: Whole numbers, so that ends fall on starts often and sums are exact.
@@ -157,3 +168,11 @@ def test_gaps(instants: list[int]) -> None:
     """Gaps are the differences of neighbours, ascending, one fewer than instants."""
     assert gaps_ns(instants) == sorted(b - a for a, b in pairwise(instants))
     assert gaps_ns(instants[:1]) == []
+
+
+@pytest.mark.parametrize("digits", [0, 1, 9])
+def test_a_long_column_is_sorted_like_a_short_one(digits: int) -> None:
+    """Beyond what is sorted at once the order is the same, however many of the values are equal."""
+    draw = random.Random(digits)
+    column = array("d", (round(draw.gauss(0, 0.3), digits) for _ in range(600_000)))
+    assert ascending(column) == array("d", sorted(column))

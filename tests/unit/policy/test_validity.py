@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from bench.policy.validity import Bounds, CellFacts, Reason, bars_verdict, check_cell, unmeasured
+from bench.policy.facts import Bounds, CellFacts
+from bench.policy.validity import Reason, bars_verdict, check_cell, unmeasured
 
 #: A cell with nothing wrong, closed.
 CLOSED: Final = CellFacts(
@@ -32,6 +33,9 @@ CLOSED: Final = CellFacts(
     calibration_error_s=0.0005,
     canary_error_s=0.0005,
     ttft_p50_s=0.2,
+    throughput_per_s=180.0,
+    ceiling_per_s=4000.0,
+    latency_step=1.0,
 )
 
 #: The same in an open loop.
@@ -44,6 +48,7 @@ OPEN: Final = msgspec.structs.replace(
     dropped=0,
     offered_per_s=100.0,
     achieved_per_s=100.0,
+    overloaded=False,
 )
 
 
@@ -77,6 +82,10 @@ def test_r41_a_cell_without_fault_has_no_reason(facts: CellFacts) -> None:
         (CLOSED, {"peak_in_flight_server": 63}, "peak-in-flight", "invalid", ["63", "N is 64"]),
         (OPEN, {"dropped": 1}, "dropped", "invalid", ["1 arrivals"]),
         (OPEN, {"achieved_per_s": 94.0}, "offered-load", "invalid", ["94 of 100"]),
+        (OPEN, {"overloaded": True}, "overload", "invalid", ["more arrived than was answered"]),
+        (OPEN, {"little_ratio": 1.002}, "little", "invalid", ["1.002", "counted twice"]),
+        (CLOSED, {"ceiling_per_s": 359.0}, "ceiling", "client-limited", ["50% of the 359 tasks/s"]),
+        (CLOSED, {"latency_step": 1.3}, "step", "warning", ["1.3 times as high"]),
         (CLOSED, {"server_lateness_p99_s": 0.006}, "server-lateness", "server-limited", ["6 ms", "5 ms"]),
         (CLOSED, {"server_cpu_share": 0.85}, "server-cpu", "server-limited", ["85%", "80%"]),
         (CLOSED, {"calibration_error_s": 0.0021}, "calibration", "client-limited", ["2.1 ms", "2 ms", "10 ms"]),
@@ -109,6 +118,8 @@ def test_r41_each_rule_has_its_reason(
         (CLOSED, {"calibration_error_s": 0.002, "canary_error_s": 0.002}),
         (CLOSED, {"calibration_error_s": 0.0005, "ttft_p50_s": None}),
         (OPEN, {"achieved_per_s": 95.0}),
+        (CLOSED, {"ceiling_per_s": 360.0}),
+        (CLOSED, {"ceiling_per_s": None}),
         (OPEN, {"little_ratio": 0.1, "in_flight_mean": 1.0, "peak_in_flight_server": 3}),
     ],
 )
@@ -133,6 +144,14 @@ def test_r41_bounds_can_be_shortened() -> None:
     assert check_cell(short, Bounds(min_duration_s=1.0)) == ()
     (reason,) = check_cell(short, Bounds(min_duration_s=2.0))
     assert reason == Reason(rule="min-duration", severity="invalid", sentence="it lasted 1.5 s, and takes 2 s")
+
+
+@pytest.mark.parametrize("facts", [CLOSED, OPEN], ids=["closed", "open"])
+def test_r46_littles_law_is_held_against_every_cell(facts: CellFacts) -> None:
+    """More time of tasks than the slots have is a fault of the books in both loops, less than it in a closed one."""
+    over, under = (check_cell(msgspec.structs.replace(facts, little_ratio=ratio)) for ratio in (1.01, 0.9))
+    assert [reason.rule for reason in over] == ["little"]
+    assert [reason.rule for reason in under] == (["little"] if facts.load_model == "closed" else [])
 
 
 def test_r41_what_bars_a_verdict() -> None:

@@ -118,6 +118,16 @@ def test_r31_a_difference_within_the_instruments_error_is_not_one() -> None:
     assert unknown.reasons == ("the instrument's own error was not measured",)
 
 
+def test_r31_the_instruments_error_is_named() -> None:
+    """What makes the error is said with it, of the arm that has the larger one; all of a figure may be error."""
+    a = arm("a", 1.3, QUIET, instrument_error=0.4, instrument="the client adds 9 ms")
+    b = arm("b", instrument_error=0.1, instrument="the client adds 1 ms")
+    (reason,) = judge(a, b, THROUGHPUT).reasons
+    assert reason == "the difference of 30.0% is within the instrument's own error, 40.0% (the client adds 9 ms)"
+    (reason,) = judge(arm("a", 9.0, QUIET, instrument_error=math.inf), b, THROUGHPUT).reasons
+    assert reason == "the difference of 800.0% is within the instrument's own error, all of it"
+
+
 def test_r31_equivalence_takes_an_instrument_finer_than_it() -> None:
     """An instrument that is off by 5 % calls no arms equal within 5 %; one that is off by less may."""
     assert judge(arm("a", 1.001, QUIET, instrument_error=0.04), arm("b"), THROUGHPUT).outcome == "equivalent"
@@ -207,6 +217,16 @@ def test_r45_the_better_arm_is_named_first() -> None:
     assert sentence(judge(arm("a", 1.32, QUIET), arm("b"), LATENCY), "a", "b", "latency_p95") == (
         "the p95 latency of b is 0.76 times that of a (95 % interval 0.75 to 0.77, 6 blocks)"
     )
+
+
+def test_r31_a_verdict_of_a_limited_client_says_what_it_is_about() -> None:
+    """Where a client was the limit the verdict stands, and says that it is about clients and not about the server."""
+    verdict = judge(arm("a", 1.32, QUIET), arm("b"), THROUGHPUT)
+    assert sentence(verdict, "a", "b", "throughput", client_limited=("b",)).endswith(
+        "6 blocks); b is client-limited: this ranks clients, not the server"
+    )
+    both = sentence(judge(arm("a"), arm("b"), THROUGHPUT), "a", "b", "throughput", client_limited=("a", "b"))
+    assert both.endswith("; a and b are client-limited: this ranks clients, not the server")
 
 
 def test_r35_equivalence_and_the_lack_of_a_verdict_are_said_as_such() -> None:
