@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_type_hints
 
 from bench.errors import ConfigError
 from bench.records import LoadModel, Mode
-from bench.settings import about, check_kind, check_range, option_name
+from bench.settings import Arrival, LogLevel, ProviderName, Transport, about, check_kind, check_range, option_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Transport = Literal["aiohttp", "httpx2"]
 ClientName = Literal["openai", "lean", "scripted"]
-Arrival = Literal["constant", "poisson"]
 Backoff = Literal["fixed", "exponential"]
-LogLevel = Literal["debug", "info", "warning", "error"]
-ProviderName = Literal[
-    "bigmodel", "deepseek", "gemini", "openrouter", "siliconflow", "ark", "openai", "local", "simulator"
-]
 
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
@@ -151,6 +145,13 @@ class ConcurrentConfig:
         default=None,
         metadata=about(
             "address of any OpenAI-compatible API, instead of --provider", group="Whom to ask", metavar="URL"
+        ),
+    )
+    allow_insecure_http: bool = field(
+        default=False,
+        metadata=about(
+            "let --base-url be plain http to another machine: prompts and key can be read on the way",
+            group="Whom to ask",
         ),
     )
     simulator: tuple[str, ...] = field(

@@ -42,7 +42,18 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """One start or resume of a run; `origin_ns` is its clock's zero on `perf_counter_ns` of that boot of its host."""
+    """One start or resume of a run.
+
+    Attributes:
+        started_at: UTC time of its beginning.
+        host: The machine.
+        pid: The process that wrote the records.
+        origin_ns: Its clock's zero on `perf_counter_ns` of that boot of its host.
+        ended_at: UTC time of its end; None while it runs, and where it was killed.
+        cost: What the harness itself cost; None as above.
+        tasks: How many tasks it was to do.
+        changed: The settings that are others than those of the run's `config`.
+    """
 
     started_at: str
     host: str
@@ -50,6 +61,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     origin_ns: int | None = None
     ended_at: str | None = None
     cost: HarnessCost | None = None
+    tasks: int | None = None
+    changed: JsonObject = {}
 
 
 class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +75,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
         config: Every setting, defaults included, without secrets.
         command: The command that reproduces it.
         endpoint: Provider, model and address that were used.
-        workload: Kind of the source, number of tasks, fingerprint.
+        workload: Kind of the source, number of tasks, fingerprint; the topics, where they were given one by one.
         environment: Versions and machine.
         load_model: `open` where tasks arrive on a schedule, `closed` where a slot takes the next when the last ended.
         segments: One per start or resume.

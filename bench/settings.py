@@ -11,6 +11,12 @@ from bench.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+Transport = Literal["aiohttp", "httpx2"]
+Arrival = Literal["constant", "poisson"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+ProviderName = Literal[
+    "bigmodel", "deepseek", "gemini", "openrouter", "siliconflow", "ark", "openai", "local", "simulator"
+]
 Group = Literal["What to run", "How", "Whom to ask", "Limits", "Output"]
 
 #: The groups of options, in the order of the help page.

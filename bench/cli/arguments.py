@@ -40,11 +40,13 @@ class Parsed:
         command: The command.
         words: Its arguments without a dash.
         settings: The value of each of its options.
+        given: The options that the arguments give a value; empty for commands without layers.
     """
 
     command: Command
     words: tuple[str, ...]
     settings: Mapping[str, Any]
+    given: frozenset[str] = frozenset()
 
 
 def parse(argv: Sequence[str], layers: Layers) -> Parsed:
@@ -61,12 +63,13 @@ def parse(argv: Sequence[str], layers: Layers) -> Parsed:
     _refuse_dashes(argv)
     command = COMMANDS.get(argv[0], DEFAULT) if argv else DEFAULT
     options = command.options()
+    given: set[str] = set()
     app = App(
         name=command.name,
         help_flags=[],
         version_flags=[],
         result_action="return_value",
-        config=[_filler(options, layers)] if command.layered else [],
+        config=[_filler(options, layers, given)] if command.layered else [],
     )
     app.default(_receiver(command, options))
     try:
@@ -86,7 +89,7 @@ def parse(argv: Sequence[str], layers: Layers) -> Parsed:
         raise TypeError(f"the command line gave {parsed!r}")
     if parsed.words and not command.words:
         raise _unexpected(parsed.words[0])
-    return parsed
+    return dataclasses.replace(parsed, given=frozenset(given))
 
 
 def _refuse_secrets(argv: Sequence[str]) -> None:
@@ -149,13 +152,22 @@ def _integer(text: str) -> int:
         raise ValueError(f"a whole number is needed, got {text!r}") from None
 
 
-def _filler(options: Sequence[Option], layers: Layers) -> Callable[[App, tuple[str, ...], ArgumentCollection], None]:
-    """Return the hook through which cyclopts takes in the layers, after the options and before any value is read."""
+def _filler(
+    options: Sequence[Option], layers: Layers, seen: set[str]
+) -> Callable[[App, tuple[str, ...], ArgumentCollection], None]:
+    """Return the hook through which cyclopts takes in the layers, after the options and before any value is read.
+
+    Args:
+        options: The command's options.
+        layers: The environment and the env file.
+        seen: Takes in which settings the arguments give.
+    """
     fields = {option.name: option.field for option in options}
 
     def fill(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
         by_field = {fields[argument.name]: argument for argument in arguments if argument.name in fields}
         given = {name: [token.value for token in each.tokens] for name, each in by_field.items() if each.tokens}
+        seen.update(given)
         for name, each in layers.fill(given, by_field.keys()).items():
             for index, text in enumerate(each.texts):
                 by_field[name].append(Token(keyword=each.variable, value=text, source=each.place, index=index))

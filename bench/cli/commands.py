@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bench.cli.compare_options import compare_options
-from bench.cli.options import Option, report_options, run_options, simulator_options
+from bench.cli.options import Option, report_options, resumable_options, run_options, simulator_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,8 +58,9 @@ _COMMANDS: Final = (
     Command(
         name="run",
         summary="run a workload; the default command",
-        details="Without a source of tasks it asks for an analysis of three topics.",
-        options=run_options,
+        details="Without a source of tasks it asks for an analysis of three topics. RUN is a directory of a run, or "
+        "its id below --results-dir.",
+        options=resumable_options,
     ),
     Command(
         name="report",

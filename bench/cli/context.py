@@ -22,7 +22,9 @@ class Context:
     Attributes:
         environment: The environment over the env file: where keys come from.
         words: The arguments without a dash.
+        given: The settings that the arguments give, and not the environment, the env file or a default.
     """
 
     environment: Mapping[str, str]
     words: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ from bench.cli.arguments import parse
 from bench.cli.context import FAILED, INTERRUPTED, WRONG_USAGE, Context
 from bench.cli.layers import Layers, origin_hint
 from bench.cli.messages import fail, fail_with, note, prepare_streams, warn
+from bench.environment import raise_open_files
 from bench.errors import BenchError, ConfigError
 from bench.logcontext import Scrubber
 from bench.observe.text import printable
@@ -29,10 +30,10 @@ def dispatch(argv: Sequence[str]) -> int:
         return _execute(argv, layers)
     except ConfigError as error:
         _warn_of(layers)
-        fail_with(error, origin_hint(error.message, layers.origins))
+        fail_with(error, _scrubber(layers), origin_hint(error.message, layers.origins))
         return WRONG_USAGE
     except BenchError as error:
-        fail_with(error)
+        fail_with(error, _scrubber(layers))
         return FAILED
     except KeyboardInterrupt:
         note("interrupted")
@@ -46,9 +47,12 @@ def _execute(argv: Sequence[str], layers: Layers) -> int:
     parsed = parse(argv, layers)
     if not parsed.settings.get("quiet", False):
         _warn_of(layers)
+    # Now, because the servers that a command starts inherit it.
+    raise_open_files()
     # By name: of the commands' modules, each with libraries of its own, only one is needed.
     module = importlib.import_module(f"bench.cli.{parsed.command.name}")
-    code: int = module.execute(parsed.settings, Context(environment=layers.values, words=parsed.words))
+    context = Context(environment=layers.values, words=parsed.words, given=parsed.given)
+    code: int = module.execute(parsed.settings, context)
     return code
 
 
@@ -58,9 +62,14 @@ def _warn_of(layers: Layers) -> None:
         warn(printable(layers.warnings.pop(0)))
 
 
+def _scrubber(layers: Layers) -> Scrubber:
+    """Return what takes out every key that the command was given, of whatever provider."""
+    return Scrubber(value for name, value in layers.values.items() if name.endswith("_API_KEY"))
+
+
 def _report_crash(bug: Exception, layers: Layers) -> None:
     """Keep the traceback of a failure outside any run, without secrets, and say where it is."""
-    scrub = Scrubber(value for name, value in layers.values.items() if name.endswith("_API_KEY"))
+    scrub = _scrubber(layers)
     descriptor, path = tempfile.mkstemp(prefix="concurrent_bigmodel-", suffix=".log")
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(scrub("".join(traceback.format_exception(bug))))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 from bench.observe.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bench.errors import BenchError
 
 #: Colours of the words that open a line on a terminal.
@@ -46,9 +48,15 @@ def fail(text: str, hint: str = "") -> None:
         _write(sys.stderr, f"  {hint}")
 
 
-def fail_with(error: BenchError, more: str = "") -> None:
-    """Write one of our own errors to standard error."""
-    message, *hints = [printable(line) for line in str(error).split("\n")]
+def fail_with(error: BenchError, scrub: Callable[[str], str], more: str = "") -> None:
+    """Write one of our own errors to standard error.
+
+    Args:
+        error: The error, which may quote what others wrote.
+        scrub: Takes the keys out of a text.
+        more: A line that follows.
+    """
+    message, *hints = [printable(line) for line in scrub(str(error)).split("\n")]
     fail(message, "\n  ".join([*hints, *([printable(more)] if more else [])]))
 
 

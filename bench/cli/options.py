@@ -83,6 +83,30 @@ def run_options(*, without: frozenset[str] = frozenset(), **defaults: object) ->
     )
 
 
+def resumable_options() -> tuple[Option, ...]:
+    """Return the options of `run`: those of a run, and those that take one up again."""
+    group = "What to run"
+    resume = Option(
+        field="resume",
+        name="--resume",
+        hint=str | None,
+        default=None,
+        help="go on with a run that was ended: do the tasks that have no answer, with the settings that it had; "
+        "those given anew may not shape the answers",
+        group=group,
+        metavar="RUN",
+    )
+    retry_failed = Option(
+        field="retry_failed",
+        name="--retry-failed",
+        hint=bool,
+        default=False,
+        help="with --resume: do the tasks that failed again, too",
+        group=group,
+    )
+    return (*run_options(), resume, retry_failed)
+
+
 def report_options() -> tuple[Option, ...]:
     """Return the options of `report`."""
     out = Option(
@@ -127,12 +151,13 @@ def simulator_options() -> tuple[Option, ...]:
 
 
 def config_from(options: Mapping[str, Any], **fixed: object) -> ConcurrentConfig:
-    """Return the configuration that options ask for, with some settings fixed.
+    """Return the configuration that options ask for, with some settings fixed; a command's own options do not count.
 
     Raises:
         ConfigError: A value is out of its range, or options exclude each other.
     """
-    return ConcurrentConfig(**{**options, **fixed})
+    settings = {name: value for name, value in options.items() if name in SETTINGS}
+    return ConcurrentConfig(**{**settings, **fixed})
 
 
 def command_line(config: ConcurrentConfig) -> str:

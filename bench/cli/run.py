@@ -7,8 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.options import config_from
+from bench.cli.resume import resume_run
 from bench.cli.session import Session, check_files
 from bench.endpoints.resolve import DEFAULT_PROVIDER, opened, resolve
+from bench.errors import ConfigError
 from bench.workload import build_workload
 
 if TYPE_CHECKING:
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def execute(settings: Mapping[str, Any], context: Context) -> int:
-    """Run a workload and return the exit code."""
+    """Run a workload, or what is left of one, and return the exit code."""
+    if settings["resume"] is not None:
+        return resume_run(settings, context)
+    if settings["retry_failed"]:
+        raise ConfigError("--retry-failed goes with --resume RUN, got no run", "name the run whose tasks have failed")
     return run_once(config_from(settings), context).exit_code
 
 

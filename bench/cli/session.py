@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import sys
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -15,8 +17,8 @@ from bench.cli.context import FAILED, INTERRUPTED, OK
 from bench.cli.drawing import draw_own_report
 from bench.cli.hints import failure_lines
 from bench.cli.interrupts import interrupts
-from bench.cli.messages import fail, say
-from bench.cli.options import command_line
+from bench.cli.messages import fail, note, say
+from bench.cli.options import PROGRAM, command_line
 from bench.errors import BenchError, ConfigError
 from bench.executor import ConcurrentBigModelExecutor, RunOutcome
 from bench.journal import LOG
@@ -38,6 +40,19 @@ if TYPE_CHECKING:
     from bench.workload import Workload
 
 _log = logging.getLogger("bench.cli")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenUp:
+    """A run that is taken up again.
+
+    Attributes:
+        run: Its directory.
+        retry_failed: Do the tasks that failed again, too.
+    """
+
+    run: Path
+    retry_failed: bool
 
 
 class InFlight:
@@ -97,7 +112,13 @@ class Session:
         return OK if self.outcomes and all(map(_succeeded, self.outcomes)) else FAILED
 
     def run(
-        self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, *, details: bool = True
+        self,
+        config: ConcurrentConfig,
+        workload: Workload,
+        endpoint: Endpoint,
+        *,
+        details: bool = True,
+        taken_up: TakenUp | None = None,
     ) -> RunOutcome:
         """Run a workload, show its progress and its numbers, and draw its report.
 
@@ -106,16 +127,23 @@ class Session:
             workload: The tasks.
             endpoint: Where they go.
             details: Show the run's own numbers; failures are shown in any case.
+            taken_up: The run whose tasks that are left are to be done, instead of a new one.
 
         Raises:
             ConfigError: The results or the log cannot be written; nothing was sent.
             RunError: The records cannot be read back, or the report cannot be written.
             CrashError: This program failed.
         """
-        run = ConcurrentBigModelExecutor(config).open(workload, endpoint, command=command_line(config))
+        executor = ConcurrentBigModelExecutor(config)
+        if taken_up is None:
+            run = executor.open(workload, endpoint, command=command_line(config))
+        else:
+            run = executor.resume(taken_up.run, workload, endpoint, retry_failed=taken_up.retry_failed)
+            if not config.quiet:
+                note(f"{run.directory.name}: {run.left} of {workload.count} tasks are left to do")
         log_file = config.log_file or run.directory / LOG
         with self._logged(config, log_file, run.directory.name, endpoint):
-            outcome = self._watched(config, workload.count, run)
+            outcome = self._watched(config, run)
             self.outcomes.append(outcome)
             if details and not config.quiet:
                 _show(config, outcome)
@@ -124,7 +152,7 @@ class Session:
                 draw_own_report([outcome.directory], outcome.directory, quiet=config.quiet)
         return outcome
 
-    def _watched(self, config: ConcurrentConfig, tasks: int, run: Run) -> RunOutcome:
+    def _watched(self, config: ConcurrentConfig, run: Run) -> RunOutcome:
         in_flight = InFlight()
 
         def announce(stage: str) -> None:
@@ -133,7 +161,7 @@ class Session:
         with (
             interrupts(self.stop, grace_s=config.grace, announce=announce) as came,
             progress_display(
-                total=tasks, slots=config.slots, mode=config.mode, quiet=config.quiet, terminal=self._terminal
+                total=run.left, slots=config.slots, mode=config.mode, quiet=config.quiet, terminal=self._terminal
             ) as display,
         ):
             outcome = run.execute(stop=self.stop, observers=(display, in_flight))
@@ -220,6 +248,8 @@ def _show(config: ConcurrentConfig, outcome: RunOutcome) -> None:
     if config.output is not None:
         say(f"results: {printable(str(config.output))}")
     say(f"again:   {printable(command_line(config))}")
+    if outcome.status != "completed":
+        say(f"go on:   python {PROGRAM} --resume {printable(shlex.quote(str(outcome.directory)))}")
 
 
 def _show_failures(outcome: RunOutcome) -> None:

@@ -5,29 +5,28 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from bench.clients._base import ClientSettings, Timeouts
-from bench.clock import NS_PER_S, Clock, MonotonicClock, utc_label, utc_now
+from bench.clock import NS_PER_S
 from bench.engines._base import Job
 from bench.engines.choose import engine_for
 from bench.environment import usable_cores
 from bench.errors import ConfigError, JournalError, RunError
-from bench.executor.arrivals import arrivals
 from bench.executor.canary import canary_server
 from bench.executor.document import write_document
 from bench.executor.ledger import Ledger
-from bench.executor.manifest import first_manifest, first_segment
-from bench.journal import SUMMARY, Journal, create_run_directory, write_atomically
+from bench.executor.opening import OpenRun, begin, concluded, take_up
+from bench.executor.preflight import prepare_machine
+from bench.executor.spec import worker_spec
+from bench.journal import SUMMARY, write_atomically
+from bench.logcontext import Scrubber
 from bench.manifest import HarnessCost
-from bench.policy.retry import RetryPolicy
 from bench.policy.statistics import percentile
 from bench.stop import StopSignal
 from bench.summary import Summary, summarise
 from bench.usage import Usage, UsageMonitor
-from bench.worker import WorkerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,9 +78,28 @@ class ConcurrentBigModelExecutor:
             command: The command line that reproduces the run, without secrets, for its records.
 
         Raises:
-            ConfigError: The results directory cannot be written, or the arrival times cannot be used.
+            ConfigError: The results directory cannot be written, the arrival times cannot be used, or this machine
+                cannot hold so many slots.
         """
-        return Run(self._config, workload, endpoint, command)
+        prepare_machine(self._config, workload.count, own_server=endpoint.pid is not None)
+        return Run(self._config, workload, endpoint, begin(self._config, workload, endpoint, command))
+
+    def resume(self, run: Path, workload: Workload, endpoint: Endpoint, *, retry_failed: bool = False) -> Run:
+        """Take up a run where it ended, however it ended; nothing is sent yet.
+
+        Args:
+            run: Its directory.
+            workload: Its tasks; those without an answer are left to do.
+            endpoint: Where they go.
+            retry_failed: Do those that failed again.
+
+        Raises:
+            ConfigError: Another process writes it, its workload or what shapes its answers has changed, or its records
+                cannot be read and written.
+        """
+        prepare_machine(self._config, workload.count, own_server=endpoint.pid is not None)
+        opened = take_up(run, self._config, workload, endpoint, retry_failed=retry_failed)
+        return Run(self._config, workload, endpoint, opened)
 
     def run(self, workload: Workload, endpoint: Endpoint) -> RunOutcome:
         """Open a run and do its tasks; for use as a library.
@@ -94,27 +112,26 @@ class ConcurrentBigModelExecutor:
 
 
 class Run:
-    """One workload through one engine, once.
+    """One workload through one engine, once: from its beginning, or what is left of it.
 
     Attributes:
         directory: Where its records are.
+        left: How many tasks it is to do.
     """
 
-    def __init__(self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, command: str) -> None:
-        now = utc_now()
-        self._clock: Clock = MonotonicClock()
-        self._origin_ns, self._origin_utc_s = self._clock.now_ns(), now.timestamp()
-        self._arrivals = arrivals(config, workload.count)
+    def __init__(self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, opened: OpenRun) -> None:
         self._config = config
         self._workload = workload
         self._endpoint = endpoint
+        self._opened = opened
+        self._journal = opened.journal
+        self._clock = opened.zero.clock
+        self._recorded_before = opened.journal.recorded
         self._startup_s: float | None = None
         self._startup_cpu_s: float | None = None
         self._added_s: list[float] = []
-        self.directory = create_run_directory(config.results_dir, config.mode, now)
-        segment = first_segment(now, self._origin_ns)
-        manifest = first_manifest(self.directory.name, config, workload, endpoint, command, segment)
-        self._journal = Journal(self.directory, manifest)
+        self.directory = opened.journal.directory
+        self.left = opened.left.count
 
     def __repr__(self) -> str:
         """Show how far it got."""
@@ -131,8 +148,12 @@ class Run:
             JournalError: The records cannot be read back.
         """
         stop = stop or StopSignal()
-        ledger = Ledger(iter(self._workload), self._journal, observers, self._clock, stop, self._arrivals)
-        _log.info("%d tasks, mode %s, %d slots", self._workload.count, self._config.mode, self._config.slots)
+        self._log_beginning()
+        if not self.left:
+            # It was ended after its last answer and before its numbers were written.
+            return self._close(None, HarnessCost())
+        tasks = self._opened.left.of(self._workload)
+        ledger = Ledger(tasks, self._journal, observers, self._clock, stop, self._opened.arrivals)
         with contextlib.ExitStack() as servers_of_own:
             try:
                 canary = servers_of_own.enter_context(canary_server(wanted=self._config.canary))
@@ -143,9 +164,19 @@ class Run:
                 excluded_pids=[pid for pid in servers if pid is not None], server_pid=self._endpoint.pid
             )
             monitor.start()
-            error = self._run_engine(self._job(ledger, stop, observers, monitor, canary))
+            with self._journal.syncing(on_failure=stop.cancel):
+                error = self._run_engine(self._job(ledger, stop, observers, monitor, canary))
             usage = monitor.stop()
-        return self._close(error or (str(ledger.error) if ledger.error else None), self._cost(usage))
+        stopped_by = ledger.error or self._journal.failure
+        return self._close(error or (str(stopped_by) if stopped_by else None), self._cost(usage))
+
+    def _log_beginning(self) -> None:
+        for torn in self._journal.torn:
+            _log.warning("the last line had been cut off by the end of its writer: it is kept in %s", torn)
+        total = self._workload.count
+        if len(self._journal.manifest.segments) > 1:
+            _log.info("resumed: %d of %d tasks are left", self.left, total)
+        _log.info("%d tasks, mode %s, %d slots", self.left, self._config.mode, self._config.slots)
 
     def _cost(self, usage: Usage) -> HarnessCost:
         added = sorted(self._added_s)
@@ -173,7 +204,9 @@ class Run:
             return str(failure)
         except Exception as bug:  # noqa: BLE001 - the run's edge: the records are kept whatever happens
             _log.exception("the run stopped on a bug")
-            return f"a bug stopped the run ({type(bug).__name__}: {bug}); its traceback is in the run's log"
+            key = self._endpoint.api_key
+            said = Scrubber(() if key is None else (key.reveal(),))(f"{type(bug).__name__}: {bug}")
+            return f"a bug stopped the run ({said}); its traceback is in the run's log"
         return None
 
     def _job(
@@ -196,7 +229,7 @@ class Run:
         return Job(
             slots=self._config.slots,
             processes=self._config.processes or min(usable_cores(), self._config.slots),
-            spec=msgspec.structs.replace(self._spec(), canary=canary),
+            spec=worker_spec(self._config, self._endpoint, self._opened, canary),
             clock=self._clock,
             stop=stop,
             draw=ledger.draw,
@@ -206,44 +239,17 @@ class Run:
             canary=self._added_s.append,
         )
 
-    def _spec(self) -> WorkerSpec:
-        config = self._config
-        max_wait_s = config.timeout if config.max_wait is None else config.max_wait
-        return WorkerSpec(
-            endpoint=self._endpoint,
-            client=ClientSettings(
-                client=config.client,
-                transport=_transport(config),
-                slots=config.slots,
-                timeouts=Timeouts(
-                    ttft_s=config.ttft_timeout, idle_s=config.idle_timeout, connect_s=config.connect_timeout
-                ),
-            ),
-            retry=RetryPolicy(retries=config.retries, delay_s=config.retry_delay, backoff=config.backoff),
-            timeout_s=config.timeout,
-            max_wait_s=max_wait_s if config.load_model == "open" else None,
-            stream=config.stream,
-            mode=config.mode,
-            segment=len(self._journal.manifest.segments) - 1,
-            origin_ns=self._origin_ns,
-            origin_utc_s=self._origin_utc_s,
-            chunk_times=config.chunk_times,
-            seed=config.seed,
-        )
-
     def _close(self, error: str | None, cost: HarnessCost) -> RunOutcome:
         """Write what concludes a run; of several reasons why it failed, the first is told."""
-        whole = self._journal.recorded == self._workload.count
-        status: RunStatus = "failed" if error else "completed" if whole else "interrupted"
-        manifest = self._journal.manifest
-        segment = msgspec.structs.replace(manifest.segments[-1], ended_at=utc_label(utc_now()), cost=cost)
-        manifest = msgspec.structs.replace(
-            manifest, status=status, error=error, segments=(*manifest.segments[:-1], segment)
-        )
         failures = [error] if error else []
+        self._opened.reserve.release()
         with _noted(failures):
-            self._journal.close(manifest)
-        summary = summarise(self.directory)
+            self._journal.sync()
+        whole = self._journal.recorded - self._recorded_before == self.left
+        status: RunStatus = "failed" if failures else "completed" if whole else "interrupted"
+        with _noted(failures):
+            self._journal.close(concluded(self._journal.manifest, status, next(iter(failures), None), cost))
+        summary = self._summary(failures)
         with _noted(failures):
             write_atomically(self.directory / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
         with _noted(failures):
@@ -257,6 +263,13 @@ class Run:
             summary=summary,
         )
 
+    def _summary(self, failures: list[str]) -> Summary:
+        try:
+            return summarise(self.directory)
+        except JournalError as error:
+            # Where there are no records any more, the reason for that says more than that they cannot be read.
+            raise JournalError(next(iter(failures), str(error))) from error
+
 
 @contextlib.contextmanager
 def _noted(failures: list[str]) -> Iterator[None]:
@@ -265,17 +278,3 @@ def _noted(failures: list[str]) -> Iterator[None]:
         yield
     except JournalError as failure:
         failures.append(str(failure))
-
-
-def _transport(config: ConcurrentConfig) -> str:
-    """Return what the client stands on; only the openai client on an event loop has a choice."""
-    on_loop = config.mode in {"asyncio", "hybrid"}
-    match config.client:
-        case "openai":
-            return config.transport if on_loop else "httpx2"
-        case "lean":
-            return "protocol" if on_loop else "socket"
-        case "scripted":
-            return "none"
-        case _:
-            assert_never(config.client)

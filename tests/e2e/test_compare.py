@@ -86,6 +86,28 @@ def test_r44_an_interrupted_experiment_is_gone_on_with(tmp_path: Path, start: St
     assert len(keys) == len(set(keys)) == 2 + 9
 
 
+def test_r49_an_open_loop_that_gets_too_much_is_marked(tmp_path: Path) -> None:
+    """At twice what two slots can answer every cell is in overload, by name; the ceiling is asked as fast as it can."""
+    options = ("--modes", "asyncio", "-c", "2", "--client", "lean", "--min-duration", "0.5", "--repeats", "1")
+    server = ("--simulator", "ttft=0.03", "itl=0", "tokens=2", "--no-report")
+    done = compare("compare", *options, "--rate", "120", "--slo", "latency_p50<1ms", *server, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    experiment = load(the_experiment(tmp_path))
+    ceiling, *measured = experiment.cells
+    assert (ceiling.kind, ceiling.facts.load_model) == ("ceiling", "closed")
+    assert ceiling.tasks >= 500, "what is over at once has no rate"
+    assert ceiling.figures.throughput is not None
+    for cell in measured:
+        assert (cell.facts.load_model, cell.facts.ceiling_per_s) == ("open", ceiling.figures.throughput)
+        assert cell.facts.offered_per_s == pytest.approx(120.0)
+        assert (cell.facts.achieved_per_s or 0) < 90
+        assert "overload" in {reason.rule for reason in cell.reasons}
+        assert [(str(each.objective), each.met) for each in cell.objectives] == [("latency_p50<0.001s", False)]
+    assert "Arrivals" in done.stdout
+    assert "1 of 1" in done.stdout, "the block is said to be in overload"
+    assert experiment.settings["rate"] == 120.0
+
+
 def cells_of(folder: Path) -> int:
     """How many cells are written down."""
     return sum(len(load(path.parent).cells) for path in (folder / "results").glob("*/" + EXPERIMENT))

@@ -143,7 +143,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     """A run that has records is not written over, and a link that somebody planted in their place is not followed."""
     with journal_in(tmp_path / "run") as journal:
         journal.append(b"{}")
-        with pytest.raises(JournalError, match=r"workload\.jsonl: File exists"):
+        with pytest.raises(JournalError, match=r"tasks\.jsonl: File exists"):
             Journal(tmp_path / "run", make_manifest())
     assert (tmp_path / "run" / TASKS).read_bytes() == b"{}\n"
     (tmp_path / "planted").symlink_to(tmp_path / "elsewhere")

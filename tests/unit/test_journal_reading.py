@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from bench.errors import JournalError
 from bench.journal import MANIFEST, TASKS, iter_last_lines, iter_last_results, iter_lines, read_manifest
 from bench.records import TaskResult
-from tests.samples import failed_result, make_manifest, make_result, make_segment, write_run
+from tests.samples import (
+    cancelled_result,
+    failed_result,
+    make_attempt,
+    make_manifest,
+    make_result,
+    make_segment,
+    write_run,
+)
 
 #: What Python's own `str.splitlines` takes for the end of a line, besides the one that is.
 OTHER_LINE_ENDS = "\u2028\u2029\u0085\x0b\x0c\x1c\x1d\x1e\r"
@@ -103,7 +111,32 @@ def test_the_last_line_decides(tmp_path: Path) -> None:
         make_result(0, segment=2, latency_s=2.5),
     ]
     run = write_run(tmp_path / "run", lines, RESUMED)
-    assert list(iter_last_results(run, TaskResult)) == [lines[2], lines[3], lines[5]]
+    assert [msgspec.json.decode(line, type=TaskResult) for line in iter_last_lines(run)] == [
+        lines[2],
+        lines[3],
+        lines[5],
+    ]
+    wanted = [(record.task_id, record.segment, record.latency_s) for record in iter_last_results(run, Wanted)]
+    assert wanted == [("2-i0-v0", 0, 1.0), ("1-i0-v0", 1, 1.5), ("0-i0-v0", 2, 2.5)]
+
+
+def test_segments_are_put_end_to_end(tmp_path: Path) -> None:
+    """A later segment's first send is at the last end of a call before it; its instants move together, no duration."""
+    lines = [
+        make_result(0, attempts=(make_attempt(sent_s=0.5, end_s=2.0),), ended_s=2.5),
+        make_result(1, segment=1, attempts=(make_attempt(sent_s=10.0, end_s=13.0),), chunk_times_s=(11.0, 12.0)),
+        cancelled_result(2, segment=1, ended_s=99.0),
+        make_result(2, segment=3, attempts=(make_attempt(sent_s=1.0, end_s=1.25, headers_s=1.125),), queue_s=0.25),
+    ]
+    run = write_run(tmp_path / "run", lines, RESUMED)
+    first, second, last = iter_last_results(run, TaskResult)
+    assert first == lines[0]
+    assert (second.attempts[0].sent_s, second.attempts[0].end_s) == (2.0, 5.0)
+    assert (second.scheduled_s, second.started_s, second.first_token_s) == (-8.0, -8.0, -7.9)
+    assert second.chunk_times_s == (3.0, 4.0)
+    assert second.latency_s == lines[1].latency_s
+    assert (last.attempts[0].sent_s, last.attempts[0].headers_s, last.attempts[0].end_s) == (5.0, 5.125, 5.25)
+    assert last.queue_s == 0.25
 
 
 @given(st.lists(st.integers(0, 5), max_size=12), st.integers(2, 3))

@@ -1,0 +1,60 @@
+"""Before a run: limits raised as far as they may be, and refused what the machine cannot hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, assert_never
+
+from bench.environment import raise_open_files, usable_cores
+from bench.errors import ConfigError
+from bench.executor.headroom import headroom
+from bench.policy.preflight import Load, Shortage, shortage
+
+if TYPE_CHECKING:
+    from bench.config import ConcurrentConfig
+
+_MB: Final = 1_000_000
+
+
+def prepare_machine(config: ConcurrentConfig, requests: int, *, own_server: bool) -> None:
+    """Raise the limit of open files for this process and those it starts, and check that N slots find room beside them.
+
+    Args:
+        config: Mode, N and client.
+        requests: How many tasks there are.
+        own_server: Whether the run's server is a process of its own that was started for it.
+
+    Raises:
+        ConfigError: There is too little of something; names the limit, the need and the largest N that fits.
+    """
+    raise_open_files()
+    load = Load(
+        mode=config.mode,
+        slots=config.slots,
+        processes=config.processes or min(usable_cores(), config.slots),
+        requests=requests,
+        own_server=own_server,
+        light=config.client != "openai",
+    )
+    lacking = shortage(load, headroom())
+    if lacking is not None:
+        raise _refused(load, lacking)
+
+
+def _refused(load: Load, lacking: Shortage) -> ConfigError:
+    match lacking.resource:
+        case "files":
+            needed, left = f"{lacking.needed} open files", f"{lacking.room.left} more can be opened"
+            way = "raise the limit of open files (ulimit -Hn shows it)"
+        case "tasks":
+            needed, left = f"{lacking.needed} threads and processes", f"{lacking.room.left} more can be started"
+            way = "raise that limit, or choose --mode asyncio"
+        case "memory":
+            needed, left = f"{lacking.needed / _MB:,.0f} MB of memory", f"{lacking.room.left / _MB:,.0f} MB can be had"
+            way = "choose --mode hybrid or asyncio, whose slots share memory"
+        case _:
+            assert_never(lacking.resource)
+    fits = f"--concurrency {lacking.fits} is the most that fits" if lacking.fits else "not even --concurrency 1 fits"
+    message = (
+        f"--concurrency {load.slots} in mode {load.mode} needs {needed}, and {left} ({lacking.room.limit}): {fits}"
+    )
+    return ConfigError(message, f"use --concurrency {lacking.fits}, or {way}" if lacking.fits else way)
