@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.metadata
 import math
 import multiprocessing
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 #: The folder of the program.
 ROOT: Final = Path(__file__).resolve().parents[1]
+
+#: Open files to ask for where the system sets no bound, and what a system takes that refuses so many.
+_MOST_FILES: Final = (1 << 20, 10_240)
 
 #: Packages whose version may change what is measured.
 _PACKAGES: Final = ("openai", "httpx2", "aiohttp", "httptools", "msgspec", "uvloop")
@@ -51,6 +56,7 @@ def describe_environment(root: Path = ROOT) -> JsonObject:
         "memory_bytes": _memory_bytes(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "git": _git(root),
+        "source": _source(root),
         "start_method": start_method(),
         "limits": {
             "open_files": _limit(resource.RLIMIT_NOFILE),
@@ -73,6 +79,18 @@ def usable_cores() -> int:
 def start_method() -> str:
     """Return how worker processes are started on this machine."""
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def raise_open_files() -> None:
+    """Let this process, and those that it starts from now on, open as many files as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for most in _MOST_FILES:
+        wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return
 
 
 def _python() -> JsonObject:
@@ -149,6 +167,20 @@ def _git(root: Path) -> JsonObject | None:
     if commit is None or commit == "(initial)":
         return None
     return {"commit": commit[:_COMMIT_LENGTH], "dirty": any(not line.startswith("#") for line in lines)}
+
+
+def _source(root: Path) -> str | None:
+    """Return a hash of the program's own source: which one ran, whatever git says of it; None where there is none."""
+    paths = sorted([*root.glob("bench/**/*.py"), *root.glob("concurrent_bigmodel.py")])
+    digest = hashlib.sha256()
+    try:
+        for path in paths:
+            # Names and lengths are in it, so that text moved from one file to the next makes another hash.
+            text = path.read_bytes()
+            digest.update(f"{path.relative_to(root).as_posix()}\0{len(text)}\0".encode() + text)
+    except OSError:
+        return None
+    return digest.hexdigest() if paths else None
 
 
 def _limit(kind: int) -> JsonObject:

@@ -7,10 +7,11 @@ as bytes, whole and already rendered, and the parent feeds them to its own handl
 from __future__ import annotations
 
 import contextlib
+import html
 import logging
+import re
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -72,23 +73,31 @@ def task_of(record: logging.LogRecord) -> str:
 
 
 class Scrubber:
-    """Replaces secret values, as they are and percent-encoded, by `****`.
+    """Replaces secret values by `****`, in letters of either case, percent-encoded, or escaped for HTML.
 
     Args:
         secrets: The exact values; one of less than four characters is left alone.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        values = {value for value in secrets if len(value) >= _SHORTEST_SECRET_CHARS}
-        values |= {quote(value, safe="") for value in values}
         # The longest first: a secret may contain another.
-        self._values = sorted(values, key=len, reverse=True)
+        values = sorted({value for value in secrets if len(value) >= _SHORTEST_SECRET_CHARS}, key=len, reverse=True)
+        forms = "|".join("".join(map(_forms, value)) for value in values)
+        self._pattern = re.compile(forms, re.IGNORECASE) if values else None
 
     def __call__(self, text: str) -> str:
         """Return the text without the secrets."""
-        for value in self._values:
-            text = text.replace(value, "****")
-        return text
+        return text if self._pattern is None else self._pattern.sub("****", text)
+
+
+def _forms(char: str) -> str:
+    """Return a pattern of what stands for a character where a server repeats it."""
+    literal = re.escape(char)
+    if char.isalnum():
+        return literal
+    encoded = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+    named = re.escape(html.escape(char))
+    return rf"(?:{encoded}|{named}|&#0*{ord(char)};|&#x0*{ord(char):x};|\\?{literal})"
 
 
 def record_text(record: logging.LogRecord, scrub: Scrubber) -> str:

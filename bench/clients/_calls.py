@@ -83,15 +83,15 @@ class Call:
             raise self.timed_out()
         return left_ns / NS_PER_S
 
-    def hold(self, sock: socket.socket) -> None:
-        """Let `sock` wait no longer than the time left, and leave it where `cancel` finds it.
+    def hold(self, sock: socket.socket, at_most_s: float = float("inf")) -> None:
+        """Let `sock` wait no longer than the time left, nor than `at_most_s`, and leave it where `cancel` finds it.
 
         Raises:
             CallError: No time is left, or the call was cut short.
         """
         # Left before `cancelled` is looked at: of two threads, the one that comes second sees what the first one did.
         self._sock = sock
-        sock.settimeout(self.left_s())
+        sock.settimeout(min(self.left_s(), at_most_s))
 
     def wait_for(self, lookup: queue.SimpleQueue[Lookup]) -> Lookup:
         """Wait for a name's addresses, no longer than the time left.

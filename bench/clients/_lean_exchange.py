@@ -6,15 +6,15 @@ kept, or when a limit seems to have been reached: so that the instants owe nothi
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
 import httptools
 
 from bench.clients._lean_events import Events
-from bench.clients._lean_loose import loose
-from bench.clients._limits import check_encoding, check_size
+from bench.clients._lean_loose import answer_in, error_in
+from bench.clients._limits import MAX_ERROR_BYTES, check_encoding, check_size
 from bench.clients._read import not_a_stream, take_answer
 from bench.errors import CallError
 
@@ -146,7 +146,7 @@ class Exchange:
 
     def expired(self, now_ns: int) -> bool:
         """Return whether the call's limit has passed, all that has come considered; if so, fail with it."""
-        if self.collector.limit()[0] > now_ns:
+        if self.collector.limit()[0] > now_ns and math.isinf(self.collector.blind_s):
             return False
         self.catch_up()
         if self.ended or self.done or self.collector.limit()[0] > now_ns:
@@ -212,11 +212,15 @@ class Exchange:
 
     def _take_bodies(self, bodies: list[tuple[int, bytes]]) -> None:
         self._body_bytes += sum([len(body) for _, body in bodies])
-        check_size(self._body_bytes)
         if self._is_stream:
+            check_size(self._body_bytes)
             self._events.feed(bodies)
-        else:
-            self._body += bodies
+            return
+        self._body += bodies
+        if self.collector.http_status in _SUCCESSES:
+            check_size(self._body_bytes)
+        elif self._body_bytes > MAX_ERROR_BYTES and self._reader is not None:
+            self._reader.complete, self._reader.keep_alive = True, False
 
     def _finish_stream(self, reader: Reader) -> None:
         if reader.complete:
@@ -238,11 +242,11 @@ class Exchange:
         try:
             if collector.http_status not in _SUCCESSES:
                 headers = self._headers(reader)
-                collector.fail(translator.status(collector.http_status or 0, _error_in(body), headers))
+                collector.fail(translator.status(collector.http_status or 0, error_in(body), headers))
             elif self._stream:
                 collector.fail(not_a_stream(body, collector, translator))
             else:
-                take_answer(_answer_in(body, collector.content_type), collector, translator)
+                take_answer(answer_in(body, collector.content_type), collector, translator)
         except CallError as error:
             collector.fail(error)
         except (ValueError, RecursionError) as error:
@@ -267,28 +271,3 @@ def _seen_first(data: bytes) -> tuple[bool, bool]:
     end = data.find(_END)
     chunked = _CHUNKED in data[: end + 2].lower()
     return chunked, chunked and end == len(data) - len(_END)
-
-
-def _error_in(body: bytes) -> object:
-    """Return what an error body says: its error object where it is JSON, else its text."""
-    text = body.decode(errors="replace").strip()
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return parsed.get("error", parsed) if isinstance(parsed, dict) else parsed
-
-
-def _answer_in(body: bytes, content_type: str) -> object:
-    """Return a body as the SDK would: JSON, or its text where it is neither said to be JSON nor looks like it.
-
-    Raises:
-        ValueError: It is said to be JSON and is not.
-        RecursionError: It is nested too deeply.
-    """
-    if content_type.partition(";")[0].endswith("json"):
-        return loose(json.loads(body))
-    try:
-        return loose(json.loads(body))
-    except ValueError:
-        return body.decode(errors="replace")

@@ -8,7 +8,8 @@ import httptools
 
 from bench.errors import CallError
 
-#: A head may be this large: many times what servers and the proxies before them send.
+#: A head may be this large, and what stands between two parts of a body: many times what servers and the proxies before
+#: them send.
 MAX_HEAD_BYTES: Final = 64 * 1024
 
 _OK: Final = 200
@@ -27,6 +28,7 @@ class Reader:
     """
 
     __slots__ = (
+        "_bare_bytes",
         "_parser",
         "complete",
         "head_bytes",
@@ -53,6 +55,8 @@ class Reader:
         self.parts.clear()
         self.http_status: int | None = None
         self.head_bytes = 0
+        #: Bytes since the last part of the body: sizes of chunks, and the fields that may follow the last one.
+        self._bare_bytes = 0
         self.complete = self.keep_alive = False
 
     def feed(self, data: bytes) -> None:
@@ -60,11 +64,14 @@ class Reader:
 
         Raises:
             HttpParserError: This is not HTTP.
-            CallError: The head is too large (`too_large`).
+            CallError: The head is too large, or what stands between two parts of the body (`too_large`).
         """
         try:
             if self.http_status is not None:
                 self._parser.feed_data(data)
+                self._bare_bytes = 0 if self.parts else self._bare_bytes + len(data)
+                if self._bare_bytes > MAX_HEAD_BYTES:
+                    raise _too_large("what follows a part of the answer's body")
             else:
                 self.head_bytes += len(data)
                 self._parser.feed_data(data)
@@ -104,4 +111,8 @@ class Reader:
         """Measure a head that came with much else, or has not ended."""
         size_bytes = sum(len(name) + len(value) for name, value in self.headers.items())
         if self.http_status is None or size_bytes > MAX_HEAD_BYTES:
-            raise CallError("too_large", f"the answer's head is larger than {MAX_HEAD_BYTES // 1024} KiB")
+            raise _too_large("the answer's head")
+
+
+def _too_large(what: str) -> CallError:
+    return CallError("too_large", f"{what} is larger than {MAX_HEAD_BYTES // 1024} KiB")

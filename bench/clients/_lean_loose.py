@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -29,3 +30,28 @@ def loose(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
         return [loose(element) for element in value]
     return value
+
+
+def error_in(body: bytes) -> object:
+    """Return what an error body says: its error object where it is JSON, else its text."""
+    text = body.decode(errors="replace").strip()
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return parsed.get("error", parsed) if isinstance(parsed, dict) else parsed
+
+
+def answer_in(body: bytes, content_type: str) -> object:
+    """Return a body as the SDK would: JSON, or its text where it is neither said to be JSON nor looks like it.
+
+    Raises:
+        ValueError: It is said to be JSON and is not.
+        RecursionError: It is nested too deeply.
+    """
+    if content_type.partition(";")[0].endswith("json"):
+        return loose(json.loads(body))
+    try:
+        return loose(json.loads(body))
+    except ValueError:
+        return body.decode(errors="replace")

@@ -105,10 +105,13 @@ class SocketConnection:
             if draining:
                 call.draining()
             try:
-                call.hold(self._sock)
+                call.hold(self._sock, exchange.collector.blind_s)
                 return self._sock.recv(_READ_BYTES)
             except TimeoutError:
-                pass  # `hold` says which limit it was, if it still is one
+                # `hold` says which limit it was, if it is one once all that has come was looked at.
+                exchange.catch_up()
+                if exchange.ended:
+                    return None
             except CallError:
                 if not draining and (call.cancelled or exchange.expired(time.perf_counter_ns())):
                     raise

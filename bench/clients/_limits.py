@@ -12,6 +12,9 @@ KEEP_ALIVE_S: Final = 60.0
 #: An answer is given up past this size: many times the longest real one, and little enough for hundreds at once.
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
+#: Of an error's body no more is read than this: its message is cut to a few hundred characters anyway.
+MAX_ERROR_BYTES: Final = 1024 * 1024
+
 
 def check_size(size_bytes: int) -> None:
     """Check how much of a body has come.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from bench.clients._collect import encodable
 from bench.clock import utc_now
 from bench.errors import CallError, error_type_of_status
+from bench.logcontext import Scrubber
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +39,7 @@ _REDIRECTION: Final = 3
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?")
 
 #: h11 and aiohttp both say it in words only.
-_TOO_LONG: Final = re.compile(r"too long|more than \d+ bytes", re.IGNORECASE)
+_TOO_LONG: Final = re.compile(r"too long|too many (headers|trailers)|more than \d+ bytes", re.IGNORECASE)
 
 
 class Translator:
@@ -57,13 +58,13 @@ class Translator:
         unconnected: tuple[type[Exception], ...] = (),
         late: tuple[type[Exception], ...] = (),
     ) -> None:
-        self._key = key.reveal() if key is not None else ""
+        self._scrub = Scrubber(() if key is None else (key.reveal(),))
         self._unconnected = unconnected
         self._late: tuple[type[Exception], ...] = (TimeoutError, *late)
 
     def without_key(self, text: str) -> str:
         """Return `text` with stars where the key stood."""
-        return text.replace(self._key, "****") if self._key else text
+        return self._scrub(text)
 
     def quote(self, text: str, limit_chars: int = _MESSAGE_CHARS) -> str:
         """Return foreign text fit for a record: without the key, on one line, control characters escaped, cut."""

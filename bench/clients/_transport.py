@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpcore2
 import httpx2
 
-from bench.clients._limits import KEEP_ALIVE_S, check_encoding, check_size
+from bench.clients._gauge import Gauge
+from bench.clients._limits import KEEP_ALIVE_S, check_encoding
 from bench.clients._network import Network
 from bench.errors import CallError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from bench.clients._calls import Call, Calls
     from bench.clients._collect import Collector
+
+
+#: A call lets others have the event loop after so many bytes: a few hundred chunks, some 50 ms of the SDK's work.
+_UNYIELDING_BYTES: Final = 64 * 1024
 
 
 class Transport(httpx2.BaseTransport):
@@ -77,11 +83,11 @@ class _Body(httpx2.SyncByteStream):
         self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
-        size_bytes = 0
+        gauge = Gauge(self._call.collector)
         for part in self._parts:
-            size_bytes += len(part)
-            check_size(size_bytes)
             yield part
+            if not gauge.wants_more(part):
+                return
         self._ended = True
 
     def close(self) -> None:
@@ -104,19 +110,34 @@ class _Body(httpx2.SyncByteStream):
 class AsyncBody(httpx2.AsyncByteStream):
     """The body of an answer, on an event loop."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, collector: Collector) -> None:
         self._stream = stream
-        self._size_bytes = 0
+        self._gauge = Gauge(collector)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        unyielding_bytes = 0
         async for part in self._stream:
-            self._size_bytes += len(part)
-            check_size(self._size_bytes)
-            yield part
+            for piece in _pieces(part):
+                yield piece
+                if not self._gauge.wants_more(piece):
+                    return
+                # What is there already is handed over without a wait: a server that sends faster than the SDK reads
+                # would keep the loop from every other call, and from their deadlines.
+                unyielding_bytes += len(piece)
+                if unyielding_bytes >= _UNYIELDING_BYTES:
+                    unyielding_bytes = 0
+                    await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """Release the connection."""
         await self._stream.aclose()
+
+
+def _pieces(part: bytes) -> Iterable[bytes]:
+    """Return a part of a body in pieces of which none keeps the event loop for long."""
+    if len(part) <= _UNYIELDING_BYTES:
+        return (part,)
+    return (part[place : place + _UNYIELDING_BYTES] for place in range(0, len(part), _UNYIELDING_BYTES))
 
 
 def take_head(response: httpx2.Response, collector: Collector) -> None:

@@ -42,8 +42,8 @@ class Watch:
             self._timer.cancel()
 
     def _look(self) -> None:
-        left_ns = self._collector.limit()[0] - time.perf_counter_ns()
-        if left_ns > 0:
-            self._timer = self._loop.call_later(left_ns / NS_PER_S, self._look)
+        left_s = (self._collector.limit()[0] - time.perf_counter_ns()) / NS_PER_S
+        if left_s > 0:
+            self._timer = self._loop.call_later(min(left_s, self._collector.blind_s), self._look)
         else:
             self._scope.reschedule(self._loop.time())

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from bench.clients._calls import Call
     from bench.providers import Endpoint
 
+#: An instant so far off that the limit always comes before: a finite number, for clocks of whole nanoseconds.
+_LONGEST_BLIND_S = 1e9
+
 _KEEP_ALIVE_NS = int(KEEP_ALIVE_S * NS_PER_S)
 
 
@@ -150,7 +153,7 @@ class LeanAsyncClient:
         exchange = Exchange(collector, self._translator, stream=stream)
         connect_ns = None
         try:
-            due_ns = _limit_ns(collector, sent_ns)
+            due_ns = _first_look_ns(collector, sent_ns)
             data = self._compose(request)
             connection = self._kept(sent_ns - _KEEP_ALIVE_NS)
             if connection is not None:
@@ -225,9 +228,9 @@ class LeanAsyncClient:
         now_ns = time.perf_counter_ns()
         for connection in self._under_way:
             connection.look(now_ns)
-        limits_ns = [exchange.collector.limit()[0] for exchange in self._under_way.values() if exchange.open]
-        if limits_ns:
-            self._look_at(min(limits_ns))
+        looks_ns = [_look_ns(exchange.collector, now_ns) for exchange in self._under_way.values() if exchange.open]
+        if looks_ns:
+            self._look_at(min(looks_ns))
 
 
 def _reply(
@@ -244,12 +247,16 @@ def _reply(
     )
 
 
-def _limit_ns(collector: Collector, now_ns: int) -> int:
-    """Return the limit of a call that begins now, or raise where it has passed."""
-    due_ns = collector.limit()[0]
-    if due_ns <= now_ns:
+def _first_look_ns(collector: Collector, now_ns: int) -> int:
+    """Return when to look at the limit of a call that begins now, or raise where it has passed."""
+    if collector.limit()[0] <= now_ns:
         raise collector.timed_out()
-    return due_ns
+    return _look_ns(collector, now_ns)
+
+
+def _look_ns(collector: Collector, now_ns: int) -> int:
+    """Return when to look at the limit of a call again."""
+    return min(collector.limit()[0], now_ns + int(min(collector.blind_s, _LONGEST_BLIND_S) * NS_PER_S))
 
 
 def _trust() -> ssl.SSLContext:

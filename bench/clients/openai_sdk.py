@@ -193,8 +193,9 @@ class OpenAIAsyncClient:
                 take_chunk(chunk, collector, time.perf_counter_ns())
 
     async def _on_head(self, response: httpx2.Response) -> None:
-        take_head(response, self._collectors[asyncio.current_task()])
-        response.stream = AsyncBody(cast("httpx2.AsyncByteStream", response.stream))
+        collector = self._collectors[asyncio.current_task()]
+        take_head(response, collector)
+        response.stream = AsyncBody(cast("httpx2.AsyncByteStream", response.stream), collector)
 
 
 def _identity(endpoint: Endpoint) -> dict[str, Any]:

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from bench.errors import ConfigError
 
+_IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: A name as the network knows it; a name in other letters has such a form too (xn--...).
+_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
+
+#: What ends like this is taken for an address in numbers by some resolvers: 2130706433, 0x7f.1 and 127.1 are 127.0.0.1.
+_NUMBER_AT_END: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+
+#: Where clouds give credentials to whoever asks from within, beside the link-local 169.254.169.254.
+_METADATA: Final = tuple(map(ipaddress.ip_network, ("fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32")))
+
+#: IPv6 addresses that end in an IPv4 address: translated, and the old compatible form.
+_EMBEDDING: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96")))
+
 _EXAMPLE: Final = "an address looks like https://api.example.com/v1 or http://127.0.0.1:8000/v1"
 
 
-def checked_address(text: str) -> str:
+def checked_address(text: str, *, insecure: bool = False) -> str:
     """Return an API's address without a trailing slash, if prompts and keys may be sent there.
 
-    It is http or https, with a host and a path; plain http goes to this machine only. Its message never repeats
-    credentials that the address may hold.
+    It is http or https, with a host and a path. The message of an error never repeats credentials that the address
+    may hold.
+
+    Args:
+        text: The address.
+        insecure: Whether plain http may go to another machine than this one.
 
     Raises:
         ConfigError: It is none of that kind.
@@ -30,7 +49,13 @@ def checked_address(text: str) -> str:
     _refuse_secrets(parts)
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise ConfigError(f"--base-url must be an http or https address with a host, got {text}", _EXAMPLE)
-    _refuse_hosts(parts, parts.hostname)
+    _refuse_hosts(parts.hostname)
+    if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname):
+        raise ConfigError(
+            f"--base-url would send prompts and keys unencrypted to {parts.hostname}",
+            "use https, or bring it to this machine with: ssh -L 8000:HOST:PORT ..., then http://127.0.0.1:8000/v1; "
+            "--allow-insecure-http sends them all the same",
+        )
     if parts.path.rstrip("/").endswith("/chat/completions"):
         raise ConfigError(
             f"--base-url is the part before /chat/completions, got {text}", "leave /chat/completions out of it"
@@ -63,21 +88,34 @@ def _refuse_secrets(parts: SplitResult) -> None:
         )
 
 
-def _refuse_hosts(parts: SplitResult, host: str) -> None:
+def _refuse_hosts(host: str) -> None:
     address = _ip_address(host)
-    if address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified):
-        raise ConfigError(f"--base-url must name a host, got {host}, which no API has", _EXAMPLE)
-    if parts.scheme == "http" and not is_loopback(host):
+    if address is None and (not _NAME.fullmatch(host) or _NUMBER_AT_END.fullmatch(host)):
         raise ConfigError(
-            f"--base-url would send prompts and keys unencrypted to {host}",
-            "use https, or bring it to this machine with: ssh -L 8000:HOST:PORT ..., then http://127.0.0.1:8000/v1",
+            f"--base-url must name a host, got {host!r}",
+            "write an address as 192.0.2.1 or [2001:db8::1], a name in ASCII",
         )
+    if address is not None and _has_no_api(address):
+        raise ConfigError(f"--base-url must name a host, got {host}, which no API has", _EXAMPLE)
 
 
-def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _has_no_api(address: _IPAddress) -> bool:
+    return (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or any(address in network for network in _METADATA)
+    )
+
+
+def _ip_address(host: str) -> _IPAddress | None:
+    """Return an address, of one that carries another the other one: ::ffff:127.0.0.1 is 127.0.0.1."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    # ::ffff:127.0.0.1 is 127.0.0.1 by another name.
-    return getattr(address, "ipv4_mapped", None) or address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if any(address in network for network in _EMBEDDING) and not (address.is_loopback or address.is_unspecified):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

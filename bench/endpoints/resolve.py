@@ -102,7 +102,7 @@ def opened(resolved: ResolvedProvider) -> Iterator[Endpoint]:
 
 
 def _custom(config: ConcurrentConfig, base_url: str, environ: Mapping[str, str]) -> Endpoint:
-    address = checked_address(base_url)
+    address = checked_address(base_url, insecure=config.allow_insecure_http)
     if config.model is None:
         raise ConfigError(f"--base-url {address} has no model of its own", "name one with --model")
     key = next((found for name in CUSTOM_KEYS if (found := _key(environ, name)) is not None), None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: The module of each client that is worth loading once for all workers; one that is not there is passed over.
 _CLIENT_MODULES: Final = {"openai": "bench.clients.openai_sdk", "lean": "bench.clients.lean"}
+
+#: Names of variables that hold what is not for every process.
+_SECRET_NAME: Final = re.compile(r"(?:.*_)?(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)", re.IGNORECASE)
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -35,27 +39,34 @@ def worker_context(client: str) -> ForkServerContext | SpawnContext:
         context = multiprocessing.get_context("forkserver")
         modules = ["bench.engines.process_worker", _CLIENT_MODULES.get(client, _CLIENT_MODULES["openai"])]
         context.set_forkserver_preload(modules)
-        with _root_importable():
+        with _environment_of_workers():
             forkserver.ensure_running()
+            # Started by the first worker otherwise, with everything in its environment.
+            resource_tracker.ensure_running()
         return context
     return multiprocessing.get_context("spawn")
 
 
 @contextlib.contextmanager
-def _root_importable() -> Iterator[None]:
-    """Let a Python that starts inside the block find this package; it passes over a preload that it cannot find.
+def _environment_of_workers() -> Iterator[None]:
+    """Let a Python that starts inside the block find this package, and no key but the one that it is given later.
 
-    The fork server does not take over `sys.path`, and the current folder need not be the project's.
+    The fork server does not take over `sys.path`, the current folder need not be the project's, and it passes over a
+    preload that it cannot find.
     """
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(_ROOT) if before is None else os.pathsep.join((str(_ROOT), before))
+    before = dict(os.environ)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), before.get("PYTHONPATH"))))
+    for name in filter(_SECRET_NAME.fullmatch, before):
+        del os.environ[name]
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
+        for name in before.keys() - os.environ.keys():
+            os.environ[name] = before[name]
+        if "PYTHONPATH" in before:
+            os.environ["PYTHONPATH"] = before["PYTHONPATH"]
         else:
-            os.environ["PYTHONPATH"] = before
+            del os.environ["PYTHONPATH"]
 
 
 def how_it_ended(process: BaseProcess) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import sys
 import threading
@@ -165,7 +166,8 @@ class _LogFile:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = path.open("ab", buffering=0)
+            # Messages of servers and tracebacks are their owner's business, as the records are.
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
         except OSError as exc:
             msg = f"the log file {path} cannot be written: {exc.strerror}"
             raise ConfigError(msg, "choose another with --log-file") from exc

@@ -14,6 +14,7 @@ from bench.report.load import load
 from bench.report.page import Content, page
 from bench.report.provenance import address, environment, settings, sources
 from bench.report.render import Classes, render
+from bench.report.segments import segments
 from bench.report.series import arrange
 from bench.report.table import Link
 from bench.report.tables import tables
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 PAGE: Final = "report.html"
 CHARTS: Final = "charts"
+
+#: Topics and models are their owner's business.
+_DIRECTORY_MODE: Final = 0o700
 
 
 def build_report(runs: Sequence[Path], out_dir: Path) -> Path:
@@ -56,7 +60,7 @@ def build_report(runs: Sequence[Path], out_dir: Path) -> Path:
         facts=facts(shown),
         cautions=cautions(shown, fonts),
         charts=drawn,
-        tables=(*tables(shown), environment(shown), settings(shown)),
+        tables=(*tables(shown), *segments(shown), environment(shown), settings(shown)),
         sources=sources(shown, out_dir),
         pictures=pictures,
     )
@@ -74,12 +78,16 @@ def write_charts(pictures: Sequence[tuple[str, bytes]], out_dir: Path, names: fr
         names: All charts that a report of this kind may have.
 
     Raises:
-        ConfigError: The directory cannot be made.
+        ConfigError: The directory cannot be made, or the one of the charts leads elsewhere.
         JournalError: A file cannot be written.
     """
     directory = out_dir / CHARTS
+    if directory.is_symlink():
+        msg = f"{directory} is a symbolic link: charts are neither written nor deleted where it leads"
+        raise ConfigError(msg, "remove it, or choose another directory with --out")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        out_dir.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
         for name in names - {name for name, _ in pictures}:
             (directory / f"{name}.png").unlink(missing_ok=True)
     except OSError as error:

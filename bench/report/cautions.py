@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal[
     "different_work",
     "unfinished",
+    "resumed",
     "failures",
     "short",
     "few",
@@ -53,6 +54,10 @@ _WORDS: Final[dict[Kind, tuple[str, str]]] = {
         "Compare figures only between runs of one workload on one model.",
     ),
     "unfinished": ("Not run to the end", "The figures are of what was recorded."),
+    "resumed": (
+        "Resumed",
+        "Times are those of its starts one behind the other, without the pauses; the table of starts has what changed.",
+    ),
     "failures": ("Tasks failed", "Times are of successes only; the error table says what happened."),
     "short": ("Shorter than 10 s", "Start and end weigh heavily in throughput; run more tasks for a steady figure."),
     "few": (
@@ -152,6 +157,11 @@ def _unfinished(item: ShownRun) -> str | None:
     return said if manifest.error is None else f"{said}: {visible(manifest.error, at_most=300)}"
 
 
+def _resumed(item: ShownRun) -> str | None:
+    starts = len(item.run.manifest.segments)
+    return f"{count(starts)} starts" if starts > 1 else None
+
+
 def _failures(item: ShownRun) -> str | None:
     tasks = item.run.summary.tasks
     return f"{count(tasks.failed)} of {of_things(tasks.ok + tasks.failed, 'task')}" if tasks.failed else None
@@ -203,6 +213,7 @@ def _estimated(item: ShownRun) -> str | None:
 #: Checks of one run, in the order in which they matter; each returns the figures, or None where all is well.
 _CHECKS: Final[dict[Kind, Callable[[ShownRun], str | None]]] = {
     "unfinished": _unfinished,
+    "resumed": _resumed,
     "failures": _failures,
     "short": _short,
     "few": _few,

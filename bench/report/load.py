@@ -82,9 +82,6 @@ def load(run: Path) -> LoadedRun:
     except JournalError as error:
         msg = f"cannot report on {run}: {error}"
         raise ConfigError(msg, _HINT) from error
-    except RecursionError as error:
-        msg = f"cannot report on {run}: its files are nested too deep to be records"
-        raise ConfigError(msg, _HINT) from error
     _check_manifest(run, manifest)
     columns.check(run)
     return LoadedRun(

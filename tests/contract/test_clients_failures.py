@@ -35,6 +35,8 @@ CHUNKED = head("200 OK", "text/event-stream", "Transfer-Encoding: chunked")
 
 KEY = "sk-0123456789abcdef.Zz"
 
+MANY_HEADERS = b"".join(b"X-%d: y\r\n" % number for number in range(20_000))
+
 
 def error_of(reply: Reply) -> CallError:
     """Return a failed reply's error, which must survive pickling."""
@@ -247,6 +249,7 @@ def test_answers_that_break_off(serve: Serve, connect: Connect, sent: bytes, *, 
     [
         pytest.param("bad_content_type", b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", id="not HTTP"),
         pytest.param("too_large", b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\n\r\n", id="long header"),
+        pytest.param("too_large", b"HTTP/1.1 200 OK\r\n" + MANY_HEADERS + b"\r\n", id="many headers"),
     ],
 )
 def test_heads_that_are_no_answer(serve: Serve, connect: Connect, error_type: str, sent: bytes) -> None:

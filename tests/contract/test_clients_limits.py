@@ -100,6 +100,14 @@ def test_limits_of_a_stream(
     assert 0.5 <= took_s(reply) < 0.5 + 0.2 + GRACE_S
 
 
+@pytest.mark.parametrize("sent", [head() + PARTIAL, CHUNKED + chunked(ROLE, PARTIAL, end=False)])
+def test_silence_is_noticed_long_before_a_first_token_is_due(serve: Serve, connect: Connect, sent: bytes) -> None:
+    """The limit for silence holds from the first token on, also where that one had far more time to come."""
+    reply = connect(serve(dripping(sent, b"")).base_url, timeouts=Timeouts(ttft_s=8.0, idle_s=0.5)).call(ask())
+    assert (failure(reply), reply.content) == ("timeout_idle", "half")
+    assert 0.5 <= took_s(reply) < 0.5 + 0.2 + GRACE_S
+
+
 @pytest.mark.parametrize(
     ("stream", "script"),
     [

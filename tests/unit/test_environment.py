@@ -144,3 +144,14 @@ def test_usable_cores_follow_the_cpu_set() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "1"
     assert usable_cores() >= 1
+
+
+def test_open_files_may_be_as_many_as_the_system_allows() -> None:
+    """Raising makes the soft limit the hard one, for this process and those it starts, and once is enough."""
+    program = (
+        "import resource as r, subprocess; from bench.environment import raise_open_files;"
+        "r.setrlimit(r.RLIMIT_NOFILE, (256, 300)); raise_open_files(); raise_open_files();"
+        "print(r.getrlimit(r.RLIMIT_NOFILE), subprocess.check_output('ulimit -Sn', shell=True, text=True).strip())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "(300, 300) 300"

@@ -159,3 +159,11 @@ def test_scrubber() -> None:
     """Of two secrets of which one holds the other the longer goes whole, and placeholders of a letter or two stay."""
     scrub = Scrubber(["abcd", "abcdefgh", "x", ""])
     assert scrub("x abcdefgh abcd xx") == "x **** **** xx"
+
+
+def test_f50_a_secret_in_disguise_goes_too() -> None:
+    """Percent-encoded, escaped for HTML or JSON, or in other letters, a secret is replaced; text without one stays."""
+    scrub = Scrubber(["aB+/=&<1>%é"])
+    for form in ("aB+/=&<1>%é", "ab%2B%2f%3D%26%3C1%3E%25é", "AB+\\/=&amp;&lt;1&gt;%É", "aB&#43;&#x2f;=&#38;&#60;1>%é"):
+        assert scrub(f"<{form}>") == "<****>", form
+    assert scrub("aB+/=&<2>%é") == "aB+/=&<2>%é"

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from bench.environment import describe_environment
 from bench.experiment.analyse import analyse
 from bench.experiment.machine import Moment, between
-from bench.policy.validity import CellFacts, check_cell
+from bench.policy.facts import CellFacts
+from bench.policy.validity import check_cell
 from bench.summary import summarise
 from tests.experiments import FACTS, make_experiment, noisy
 from tests.samples import make_attempt, make_manifest, make_result, write_run
@@ -63,3 +65,22 @@ def test_r30_a_server_at_its_limit_bars_the_verdict(changes: dict[str, float]) -
     assert row.limits == ("server-limited",)
     (found,) = [each for each in analysis.comparisons if (each.metric, each.kind) == ("throughput", "modes")]
     assert found.verdict.outcome == "no_verdict"
+
+
+def test_r43_the_source_that_ran_is_kept_by_its_hash(tmp_path: Path) -> None:
+    """A run's environment names its source by a hash: the same for the same files, another for one more byte."""
+
+    def source() -> object:
+        return describe_environment(tmp_path)["source"]
+
+    assert source() is None
+    (tmp_path / "bench" / "cli").mkdir(parents=True)
+    for name in ("concurrent_bigmodel.py", "bench/a.py", "bench/cli/b.py"):
+        (tmp_path / name).write_text("x = 1\n", encoding="utf-8")
+    first = source()
+    assert isinstance(first, str)
+    assert source() == first
+    (tmp_path / "notes.txt").write_text("not part of it", encoding="utf-8")
+    assert source() == first
+    (tmp_path / "bench" / "cli" / "b.py").write_text("x = 1\n\n", encoding="utf-8")
+    assert source() != first

@@ -151,7 +151,7 @@ def warnings_of(folder: Path, text: str | bytes = "", *, env: dict[str, str] | N
     return "\n".join(layers.warnings)
 
 
-def test_unknown_names_are_told(folder: Path) -> None:
+def test_f51_unknown_names_are_told(folder: Path) -> None:
     """A name that nothing reads is told, by name only, from the file and, with our prefix, from the environment."""
     said = warnings_of(
         folder,
@@ -175,7 +175,7 @@ def test_unknown_names_are_told(folder: Path) -> None:
         ("# fine\n\nsk-canary\n", "line 3: no = in it"),
     ],
 )
-def test_odd_lines_are_told(folder: Path, text: str, said: str) -> None:
+def test_f51_odd_lines_are_told(folder: Path, text: str, said: str) -> None:
     """What a file loses or holds twice is told by line number and name, never by content."""
     told = warnings_of(folder, text)
     assert said in told
@@ -190,7 +190,7 @@ def test_a_clean_file_is_not_talked_about(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["$HOME", "${HOME}", "'${HOME}'", '"${HOME}"'])
-def test_nothing_is_replaced(folder: Path, value: str) -> None:
+def test_f51_nothing_is_replaced(folder: Path, value: str) -> None:
     """A dollar in a value, such as a key, stands for itself."""
     (folder / ".env").write_text(f"CONCURRENT_MODEL={value}\n", encoding="utf-8")
     assert settings_of(folder, env={"HOME": "/home"})["model"] == value.strip("'\"")
@@ -205,14 +205,14 @@ def test_nothing_is_replaced(folder: Path, value: str) -> None:
         (0o644, "OPENAI_API_KEY=\nCONCURRENT_SEED=1\n", False),
     ],
 )
-def test_a_file_that_others_may_read(folder: Path, mode: int, text: str, told: bool) -> None:  # noqa: FBT001 - a parameter
+def test_f51_a_file_that_others_may_read(folder: Path, mode: int, text: str, told: bool) -> None:  # noqa: FBT001 - a parameter
     """A file that holds a key and that other users may read is told, with what to do."""
     said = warnings_of(folder, text, mode=mode)
     assert (f"chmod 600 {folder / '.env'}" in said) == told
     assert "canary" not in said
 
 
-def test_not_utf8(folder: Path) -> None:
+def test_f51_not_utf8(folder: Path) -> None:
     """A file in another encoding is refused by line instead of being read as something else."""
     (folder / ".env").write_bytes(b"CONCURRENT_SEED=1\nCONCURRENT_MODEL=\xe9\n")
     error, _ = refusal(folder)

@@ -48,23 +48,50 @@ def test_accepted(given: str, used: str) -> None:
         ("https://h/\x1b[31m", "blank"),
         ("http://api.example.com/v1", "unencrypted"),
         ("http://10.1.2.3:8000/v1", "unencrypted"),
-        ("http://2130706433/v1", "unencrypted"),
         ("http://127.0.0.1.example.com/v1", "unencrypted"),
         ("http://localhost.example.com/v1", "unencrypted"),
         ("http://0.0.0.0:8000/v1", "no API"),
         ("http://169.254.169.254/latest", "no API"),
         ("https://[fe80::1]/v1", "no API"),
         ("https://[::ffff:169.254.169.254]/v1", "no API"),
+        ("https://[fe80::1%25eth0]/v1", "no API"),
+        ("https://[fd00:ec2::254]/v1", "no API"),
+        ("https://100.100.100.200/v1", "no API"),
+        ("https://[64:ff9b::a9fe:a9fe]/v1", "no API"),
+        ("https://[2002:a9fe:a9fe::1]/v1", "no API"),
+        ("https://[::a9fe:a9fe]/v1", "no API"),
+        ("https://[ff02::1]/v1", "no API"),
+        ("https://2130706433/v1", "must name a host"),
+        ("https://0x7f000001/v1", "must name a host"),
+        ("https://0177.0.0.1/v1", "must name a host"),
+        ("https://127.1/v1", "must name a host"),
+        ("https://api.example.com.1/v1", "must name a host"),
+        ("https://%31%32%37.0.0.1/v1", "must name a host"),
+        ("https://１２７.0.0.1/v1", "must name a host"),
+        ("https://h\\evil/v1", "must name a host"),
+        ("https://h..i/v1", "must name a host"),
+        ("javascript://h/v1", "http or https"),
         ("https://h/v1/chat/completions", "before /chat/completions"),
         ("https://h/v1/chat/completions/", "before /chat/completions"),
     ],
 )
-def test_refused(address: str, said: str) -> None:
+def test_f52_refused(address: str, said: str) -> None:
     """An address that is none, or would give prompts and keys away, is refused with the reason and what to do."""
     with pytest.raises(ConfigError, match=r"^--base-url ") as refused:
         checked_address(address)
     assert said in refused.value.message
     assert refused.value.hint
+
+
+def test_f52_plain_http_to_another_machine_has_to_be_asked_for() -> None:
+    """Where it is asked for, prompts and keys may go unencrypted to another machine, but to no host that has no API."""
+    assert checked_address("http://10.1.2.3:8000/v1", insecure=True) == "http://10.1.2.3:8000/v1"
+    with pytest.raises(ConfigError, match="--allow-insecure-http"):
+        checked_address("http://10.1.2.3:8000/v1")
+    with pytest.raises(ConfigError, match="no API"):
+        checked_address("http://169.254.169.254/v1", insecure=True)
+    with pytest.raises(ConfigError, match="user name or password"):
+        checked_address("http://sk-canary@10.1.2.3/v1", insecure=True)
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
 import pytest
 
 from bench.errors import ConfigError
 from bench.report.build import build_report
+from tests.pages import check_hostile_text_is_text, check_self_contained
 from tests.report_cases import CASES
 from tests.report_runs import Plan, make_run
 
@@ -23,29 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT: Final = Path(__file__).parents[3]
-
-#: Elements that could load or run something.
-ACTIVE: Final = frozenset({"script", "iframe", "object", "embed", "img", "image", "form", "base", "audio", "video"})
-
-#: Attributes that name what is loaded.
-LOADING: Final = frozenset({"src", "srcset", "href", "xlink:href", "data", "poster", "action"})
-
-
-class Reader(HTMLParser):
-    """Collects what a page consists of."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: set[str] = set()
-        self.attributes: list[tuple[str, str]] = []
-        self.ids: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep an element and its attributes."""
-        self.elements.add(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        self.ids += [value for name, value in attrs if name == "id" and value]
 
 
 def built(root: Path, *plans: Plan, alone: bool = False) -> Path:
@@ -63,23 +39,7 @@ def page_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.mark.parametrize("case", ["four modes", "twelve", "nothing recorded", "all failed", "hostile"])
 def test_a_page_is_self_contained(page_of: Callable[[str], Path], case: str) -> None:
     """Whatever the runs, the page loads and runs nothing from outside, its ids are unique, its links lead somewhere."""
-    page = page_of(case)
-    text = page.read_text(encoding="utf-8")
-    reader = Reader(text)
-    assert not reader.elements & ACTIVE
-    assert not [name for name, _ in reader.attributes if name.startswith("on") or name == "style"]
-    assert len(set(reader.ids)) == len(reader.ids)
-    for name, value in reader.attributes:
-        if name not in LOADING:
-            continue
-        if value.startswith("#"):
-            assert value[1:] in reader.ids
-        elif value != "data:,":
-            assert value.startswith("./")
-            assert (page.parent / unquote(value)).is_file()
-    assert not re.findall(r"url\((?!#|data:)", text)
-    pictures = {value for name, value in reader.attributes if name == "href" and value.endswith(".png")}
-    assert {f"./charts/{path.name}" for path in (page.parent / "charts").iterdir()} == pictures
+    check_self_contained(page_of(case))
 
 
 def test_the_policy_allows_nothing_but_what_is_in_the_page(page_of: Callable[[str], Path]) -> None:
@@ -94,15 +54,7 @@ def test_the_policy_allows_nothing_but_what_is_in_the_page(page_of: Callable[[st
 
 def test_hostile_text_is_text(page_of: Callable[[str], Path]) -> None:
     """Markup in names, topics, messages and commands stands escaped in the page, and direction overrides not at all."""
-    text = page_of("hostile").read_text(encoding="utf-8")
-    assert "<img" not in text
-    assert "<script" not in text
-    assert text.count("</style>") == 1
-    assert "&lt;script&gt;" in text
-    assert "\u202e" not in text
-    assert "\x1b" not in text
-    assert "\x00" not in text
-    assert "{{ 7*7 }}" in text
+    check_hostile_text_is_text(page_of("hostile"))
 
 
 def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:

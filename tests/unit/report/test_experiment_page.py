@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
@@ -14,53 +13,12 @@ from bench.errors import ConfigError
 from bench.experiment.store import load, save
 from bench.report.experiment.build import CHART_NAMES, build_experiment_report
 from tests.experiment_cases import CASES, Made, make_experiment
+from tests.pages import Reader, check_hostile_text_is_text, check_self_contained
 from tests.report_cases import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-#: Elements that could load or run something.
-ACTIVE: Final = frozenset({"script", "iframe", "object", "embed", "img", "image", "form", "base", "audio", "video"})
-
-#: Attributes that name what is loaded.
-LOADING: Final = frozenset({"src", "srcset", "href", "xlink:href", "data", "poster", "action"})
-
-
-class Reader(HTMLParser):
-    """Collects a page's elements, and the text of its first paragraphs."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: set[str] = set()
-        self.attributes: list[tuple[str, str]] = []
-        self.paragraphs: list[str] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep an element and its attributes."""
-        self.elements.add(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag in {"p", "style", "svg", "title"}:
-            self._open.append(tag)
-        if tag == "p" and ("class", "kind") not in attrs:
-            self.paragraphs.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        """Leave an element."""
-        if self._open and self._open[-1] == tag:
-            self._open.pop()
-
-    def handle_data(self, data: str) -> None:
-        """Keep text that a reader sees."""
-        if not self._open:
-            self.text.append(data)
-        elif self._open == ["p"]:
-            self.text.append(data)
-            if self.paragraphs:
-                self.paragraphs[-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +45,7 @@ def test_the_first_three_sentences_name_mode_n_interval_and_cost(page_of: Callab
 @pytest.mark.parametrize("case", ["small", "hostile", "nothing measured", "not begun"])
 def test_a_page_is_self_contained(page_of: Callable[[str], Path], case: str) -> None:
     """Whatever the experiment, the page loads and runs nothing from outside, and every link leads to a file."""
-    page = page_of(case)
-    text = page.read_text(encoding="utf-8")
-    reader = Reader(text)
-    assert not reader.elements & ACTIVE
-    assert not [name for name, _ in reader.attributes if name.startswith("on") or name == "style"]
-    for name, value in reader.attributes:
-        if name in LOADING and not value.startswith("#") and value != "data:,":
-            assert value.startswith("./")
-            assert (page.parent / unquote(value)).is_file(), value
-    assert not re.findall(r"url\((?!#|data:)", text)
-    pictures = {value for name, value in reader.attributes if name == "href" and value.endswith(".png")}
-    assert {f"./charts/{path.name}" for path in (page.parent / "charts").iterdir()} == pictures
+    check_self_contained(page_of(case))
 
 
 def test_every_chart_is_a_file_and_figures_link_to_their_raw_records(page_of: Callable[[str], Path]) -> None:
@@ -131,14 +78,7 @@ def test_what_was_not_measured_is_said_and_not_drawn(page_of: Callable[[str], Pa
 
 def test_hostile_text_is_text(page_of: Callable[[str], Path]) -> None:
     """Markup in clients, commands, errors and the environment stands escaped in the page."""
-    text = page_of("hostile").read_text(encoding="utf-8")
-    assert "<img" not in text
-    assert "<script" not in text
-    assert text.count("</style>") == 1
-    assert "&lt;script&gt;" in text
-    assert "\u202e" not in text
-    assert "\x1b" not in text
-    assert "{{ 7*7 }}" in text
+    check_hostile_text_is_text(page_of("hostile"))
 
 
 def test_the_same_experiment_gives_the_same_bytes(page_of: Callable[[str], Path], tmp_path: Path) -> None:

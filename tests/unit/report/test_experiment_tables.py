@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from bench.experiment.analyse import with_analysis
+from bench.experiment.store import load, save
+from bench.policy.objectives import parse_objectives
+from bench.policy.validity import check_cell
 from bench.report.experiment import charts
 from bench.report.experiment.curves import in_flight, spreads, top_times
+from bench.report.experiment.goals import goal_tables
 from bench.report.experiment.meanings import meanings_table
 from bench.report.experiment.phases import PARTS, mean_phases, phase_table
+from bench.report.experiment.plan import facts as facts_of
 from bench.report.experiment.shown import ShownExperiment, read
 from bench.report.experiment.tables import arms_table, cells_table, conditions_table, reasons_table
 from bench.report.experiment.verdicts import comparison_tables, scaling_table, speed_up_table
@@ -206,3 +213,54 @@ def test_markdown_of_runs(tmp_path: Path, case: str) -> None:
     assert "**Runs**" in text
     assert "**Errors**" in text
     assert "<img" not in text.replace("\\<", "")
+
+
+def test_r49_overload_stands_in_the_table_of_arrivals_and_of_validity(tmp_path: Path) -> None:
+    """Of an open loop each arm has a row with what was offered, sent and dropped; its overload is a reason by name."""
+    directory = make_experiment(tmp_path, Made(modes=("asyncio",), kept=0))
+    stored = load(directory)
+    cells = []
+    for cell in stored.cells:
+        facts = msgspec.structs.replace(
+            cell.facts, load_model="open", offered_per_s=60.0, achieved_per_s=46.5, dropped=1, overloaded=True
+        )
+        cells.append(msgspec.structs.replace(cell, facts=facts, reasons=check_cell(facts)))
+    plan = msgspec.structs.replace(stored.plan, rate_per_s=60.0)
+    save(directory, with_analysis(msgspec.structs.replace(stored, cells=tuple(cells), plan=plan)))
+    found = read(directory)
+    (table,) = goal_tables(found)
+    assert [row[0].text for row in table.rows] == ["openai/asyncio@8", "openai/asyncio@8 (again)"]
+    assert [cell.text for cell in table.rows[0][1:]] == ["60.0", "46.5", "6", "in 6 of 6 blocks"]
+    assert all("overload: requests under way" in reasons for reasons in column(reasons_table(found), "reasons"))
+    assert dict(facts_of(found))["Load"] == "open loop, 60.0 arrivals/s, N = 8"
+    assert [each.name for each in comparison_tables(found) if not each.folded] == ["verdicts-latency-p50"]
+    assert charts.latency(found).caption.startswith("From the arrival of the task")
+
+
+def test_objectives_on_percentiles_have_a_table(tmp_path: Path) -> None:
+    """Each objective on a percentile has a row for each arm, with what became of it; goodput names the others alone."""
+    goals = parse_objectives("latency_p50<1s,ttft_p99<1s,latency<20s")
+    directory = make_experiment(tmp_path, Made(modes=("asyncio",), kept=0, objectives="latency_p50<1s,latency<20s"))
+    stored = load(directory)
+    cells = [
+        msgspec.structs.replace(cell, objectives=goals.aggregates({"latency_p50": 0.2, "ttft_p99": None}))
+        for cell in stored.cells
+    ]
+    save(directory, with_analysis(msgspec.structs.replace(stored, cells=tuple(cells))))
+    found = read(directory)
+    (table,) = goal_tables(found)
+    assert column(table, "objective")[:2] == ["latency_p50<1s", "ttft_p99<1s"]
+    assert column(table, "outcome") == ["met", "too few samples"] * 2
+    assert column(table, "median over blocks (ms)")[:2] == ["200", "n/a"]
+    assert "met latency<20s." in charts.success(found).caption
+
+
+def test_an_experiment_without_either_has_no_such_table(tmp_path: Path) -> None:
+    """A closed loop without objectives on percentiles has no table about them."""
+    assert list(goal_tables(shown(tmp_path, Made(modes=("asyncio",), kept=0)))) == []
+
+
+def test_r41_what_was_not_checked_is_said_where_validity_is(tmp_path: Path) -> None:
+    """The table of what does not count names what was not measured at all."""
+    intro = reasons_table(shown(tmp_path, Made(modes=("asyncio",), kept=0))).intro
+    assert intro.startswith("Not measured in any cell, so that no rule about it was checked: ")

@@ -68,7 +68,7 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     [
         pytest.param("run.json", lambda _: b"{", "run.json is damaged", id="no JSON"),
         pytest.param("run.json", lambda _: b"[]", "run.json is damaged", id="no object"),
-        pytest.param("run.json", lambda _: b'{"config":' + b'{"a":' * 100_000, "nested too deep", id="nested manifest"),
+        pytest.param("run.json", lambda _: b'{"config":' + b'{"a":' * 100_000, "recursion depth", id="nested manifest"),
         pytest.param(
             "run.json", lambda data: with_field(data, schema_version=99), "schema version 99", id="newer schema"
         ),
@@ -88,7 +88,7 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
         pytest.param(
             "tasks.jsonl",
             lambda data: data + b"[" * 100_000 + b"\n",
-            "line 25 is damaged|nested too deep",
+            "line 25 is damaged",
             id="nested line",
         ),
         pytest.param(
