@@ -1,4 +1,4 @@
-"""How much of a body the SDK is given: it would hold a line without end, and parse an answer without end."""
+"""What of a body the SDK is given: it would hold a line without end, and parse an answer without end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ MAX_EVENT_BYTES: Final = 1024 * 1024
 
 #: The blank line that ends an event: its own line end and the one before it.
 _EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _OK: Final = 200
 _REDIRECTION: Final = 300
@@ -37,6 +39,15 @@ class Gauge:
         #: Since the last event's end; and what may be the first part of such an end.
         self._event_bytes = 0
         self._tail = b""
+
+    def stripped(self, part: bytes) -> bytes:
+        """Return a part that was not measured yet, without the mark that a stream may begin with.
+
+        The SDK would take it for a part of the first field's name, and drop the first event without a word.
+        """
+        if self._size_bytes or not self._is_stream:
+            return part
+        return part.removeprefix(_BYTE_ORDER_MARK)
 
     def wants_more(self, part: bytes) -> bool:
         """Measure the next part; return False where what came of an error's body is enough.

@@ -85,7 +85,7 @@ class _Body(httpx2.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         gauge = Gauge(self._call.collector)
         for part in self._parts:
-            yield part
+            yield gauge.stripped(part)
             if not gauge.wants_more(part):
                 return
         self._ended = True
@@ -118,7 +118,7 @@ class AsyncBody(httpx2.AsyncByteStream):
         unyielding_bytes = 0
         async for part in self._stream:
             for piece in _pieces(part):
-                yield piece
+                yield self._gauge.stripped(piece)
                 if not self._gauge.wants_more(piece):
                     return
                 # What is there already is handed over without a wait: a server that sends faster than the SDK reads

@@ -124,7 +124,7 @@ def test_a_character_split_between_segments_survives(serve: Serve, connect: Conn
     "body",
     [
         pytest.param(b"".join(HELLO).replace(b"\n", b"\r\n"), id="CRLF"),
-        pytest.param(b"\xef\xbb\xbf" + b"".join(HELLO), id="byte order mark"),
+        pytest.param(b"\xef\xbb\xbf" + b"".join(HELLO[1:]), id="byte order mark"),
         pytest.param(b": ping\n\n" + b": ping\n\n".join(HELLO), id="comments"),
         pytest.param(b"".join(HELLO).replace(b"data: ", b"data:"), id="no blank after the colon"),
         pytest.param(b"".join(HELLO) + event("after the end"), id="data after the end"),
