@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpcore2
 import httpx2
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bench.clients._calls import Call, Calls
     from bench.clients._collect import Collector
 
+
+#: From a body inwards: to the connection that it comes over, and to what is read there and not used yet.
+_INSIDE: Final = ("_httpcore_stream", "_stream", "_connection", "_h11_state")
 
 #: A call lets others have the event loop after so many bytes: a few hundred chunks, some 50 ms of the SDK's work.
 _UNYIELDING_BYTES: Final = 64 * 1024
@@ -104,14 +107,18 @@ class _Body(httpx2.SyncByteStream):
         except (CallError, httpcore2.NetworkError, httpcore2.ProtocolError):
             pass  # what there was to say has been said
         finally:
+            if _surplus(self._answer.stream):
+                self._answer.extensions["network_stream"].close()
             self._answer.close()
 
 
 class AsyncBody(httpx2.AsyncByteStream):
-    """The body of an answer, on an event loop."""
+    """The body of an answer, on an event loop; it takes the place of the answer's own."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream, collector: Collector) -> None:
-        self._stream = stream
+    def __init__(self, response: httpx2.Response, collector: Collector) -> None:
+        self._stream = cast("httpx2.AsyncByteStream", response.stream)
+        # The adapter for aiohttp, which needs no help with what follows an answer, has none.
+        self._network_stream: httpcore2.AsyncNetworkStream | None = response.extensions.get("network_stream")
         self._gauge = Gauge(collector)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -130,7 +137,20 @@ class AsyncBody(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Release the connection."""
+        if self._network_stream is not None and _surplus(self._stream):
+            await self._network_stream.aclose()
         await self._stream.aclose()
+
+
+def _surplus(stream: object) -> bool:
+    """Return whether bytes follow an answer that has ended: httpcore2 would take them for the next one's beginning.
+
+    It says so nowhere, which is why this looks inside it.
+    """
+    inside: Any = stream
+    while inside is not None and not hasattr(inside, "trailing_data"):
+        inside = next((getattr(inside, name) for name in _INSIDE if hasattr(inside, name)), None)
+    return inside is not None and bool(inside.trailing_data[0])
 
 
 def _pieces(part: bytes) -> Iterable[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import httpcore2
@@ -195,7 +195,7 @@ class OpenAIAsyncClient:
     async def _on_head(self, response: httpx2.Response) -> None:
         collector = self._collectors[asyncio.current_task()]
         take_head(response, collector)
-        response.stream = AsyncBody(cast("httpx2.AsyncByteStream", response.stream), collector)
+        response.stream = AsyncBody(response, collector)
 
 
 def _identity(endpoint: Endpoint) -> dict[str, Any]:

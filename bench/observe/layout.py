@@ -30,7 +30,8 @@ def flow(label: str, items: Sequence[str | Text], width: int) -> list[Text]:
     Items must be printable. Lines are broken between items, and an item longer than a whole line is cut.
     """
     indent = _NARROW_INDENT if width < _NARROW else _INDENT
-    line = Text(f"{label} " if width < _NARROW else label.ljust(indent), style="bold")
+    short = width >= _NARROW and cell_len(label) < indent
+    line = Text(label.ljust(indent) if short else f"{label} ", style="bold")
     lines: list[Text] = []
     empty = True
     for place, item in enumerate(items):

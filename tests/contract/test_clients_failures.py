@@ -14,7 +14,7 @@ import pytest
 
 from bench.errors import ConfigError
 from tests.clientdriver import ask
-from tests.wire import HELLO, PARTIAL, answer, chunked, closing, head, sending, streamed
+from tests.wire import DONE, HELLO, PARTIAL, STOP, answer, chunk, chunked, closing, event, head, sending, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,6 +225,17 @@ def test_resets(serve: Serve, connect: Connect, sent: bytes) -> None:
     reply = connect(serve(script).base_url).call(ask())
     assert error_of(reply).error_type == "stream_reset"
     assert reply.content == ("half" if PARTIAL in sent else None)
+
+
+def test_an_answer_after_the_answer(serve: Serve, connect: Connect) -> None:
+    """A second answer that a server sends along with the first is not taken for that of the next request."""
+
+    async def script(exchange: Exchange) -> None:
+        mine = streamed(event(chunk(f"answer {exchange.number}")), STOP, DONE)
+        await exchange.send(mine + streamed(event(chunk("not yours")), STOP, DONE))
+
+    driver = connect(serve(script).base_url)
+    assert [driver.call(ask()).content for _ in range(3)] == ["answer 0", "answer 1", "answer 2"]
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -30,6 +30,11 @@ def test_flow_is_one_line_where_there_is_room() -> None:
     assert [line.plain for line in flow("tasks", ["1 ok", "2 failed"], 80)] == ["tasks       1 ok, 2 failed"]
 
 
+def test_a_long_label_has_a_blank_after_it() -> None:
+    """A label that is longer than its column does not run into the first item."""
+    assert flow("lean/asyncio@8", ["blocks 1"], 80)[0].plain == "lean/asyncio@8 blocks 1"
+
+
 def _drawn(cells: list[dict[str, str]], width: int) -> list[str]:
     out = StringIO()
     Console(file=out, width=width).print(rows(cells, width))
