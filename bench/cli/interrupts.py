@@ -1,4 +1,4 @@
-"""Ctrl+C and SIGTERM as a request to stop in order: first drain, then cancel."""
+"""Ctrl+C, SIGTERM and a terminal that was closed (SIGHUP) as a request to stop in order: first drain, then cancel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bench.stop import StopSignal
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: How long the end waits for a thread whose announcement a stopped terminal does not take.
 _CLOSE_S: Final = 2.0
@@ -59,7 +59,9 @@ def interrupts(stop: StopSignal, *, grace_s: float, announce: Callable[[str], No
     watch = (reading, stop, grace_s, came, announce)
     thread = threading.Thread(target=_watch, args=watch, name="interrupts", daemon=True)
     thread.start()
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    # `nohup` asks for nothing to happen.
+    caught = [number for number in _SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in caught}
     try:
         yield came
     finally:

@@ -319,3 +319,14 @@ def test_hybrid_shares_its_slots_out(processes: int, tmp_path: Path, simulate: C
     assert len(widths) == processes
     assert max(widths.values()) - min(widths.values()) <= 1
     assert simulator.stats().peak_in_flight == 5
+
+
+def test_f15_workers_of_a_parent_that_used_the_client(
+    mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]
+) -> None:
+    """A process that has had the client, its connections and threads in use does every mode's tasks as a new one."""
+    simulator = simulate(ttft_s=0.005, tokens=2)
+    execute(tmp_path, endpoint_of(simulator), "threading", 4, 8)
+    outcome = execute(tmp_path, endpoint_of(simulator), mode, 4, 40)
+    assert [result.status for result in results_of(outcome)] == ["ok"] * 40
+    assert simulator.stats().requests == 48

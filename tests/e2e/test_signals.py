@@ -113,6 +113,53 @@ def test_terminate(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: 
     assert {result.status for result in results} == {"ok"}
 
 
+def test_f08_the_terminal_is_closed(server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
+    """A terminal that goes away (SIGHUP, and nobody reads any more) does what one Ctrl+C does."""
+    command = begin(start, server, "threading", tmp_path)
+    busy(server, "threading")
+    for stream in (command.stdout, command.stderr):
+        assert stream is not None
+        stream.close()
+    signalled_ns = time.perf_counter_ns()
+    os.killpg(command.pid, signal.SIGHUP)
+    assert command.wait(timeout=30) == 130
+    assert {result.status for result in check_kept(tmp_path, signalled_ns)} == {"ok"}
+    run = the_run(tmp_path / "results")
+    assert read_manifest(run).status == "interrupted"
+    assert "Traceback" not in (run / "run.log").read_text(encoding="utf-8")
+
+
+def test_f08_nobody_reads_what_is_said(server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
+    """A run whose output nobody reads any more (`| head -1`) goes on to its end."""
+    command = start(
+        *["-m", "asyncio", "-c", "4", "--topics", *map(str, range(8)), "--no-report"],
+        *["--base-url", server.base_url, "--model", "m"],
+        cwd=tmp_path,
+    )
+    for stream in (command.stdout, command.stderr):
+        assert stream is not None
+        stream.close()
+    assert command.wait(timeout=60) == 0
+    run = the_run(tmp_path / "results")
+    assert [result.status for result in records(run)] == ["ok"] * 8
+    assert "Traceback" not in (run / "run.log").read_text(encoding="utf-8")
+
+
+def test_f08_nohup(server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
+    """Where SIGHUP was to be ignored, as `nohup` has it, it is."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        command = begin(start, server, "threading", tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    busy(server, "threading")
+    answered = server.stats().requests
+    os.killpg(command.pid, signal.SIGHUP)
+    wait_until(lambda: server.stats().requests > answered + 8, "it stopped")
+    command.terminate()
+    command.communicate(timeout=30)
+
+
 def test_interrupt_twice(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
     """A second Ctrl+C gives up what is in flight, at once, with a record of each as cancelled."""
     command = begin(start, server, mode, tmp_path, "--grace", "1000")
