@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: How long a run is watched for a write to be caught in; it writes hundreds of times in that.
 CATCH_S: Final = 10.0
 
+#: How many looks there are between two counts of the records, which take long beside them.
+LOOKS: Final = 500
+
 
 class Answered(msgspec.Struct, frozen=True):
     """What a record says of its task and of the answer."""
@@ -87,8 +90,10 @@ class Journal:
         self._file.close()
 
 
-def kill_in_time(command: subprocess.Popen[str], path: Path, lines: int, *, in_a_write: bool) -> tuple[int, bool]:
-    """Kill a command once its journal has so many lines, or in the first write that is caught then.
+def kill_in_time(
+    command: subprocess.Popen[str], path: Path, lines: int, most: int, *, in_a_write: bool
+) -> tuple[int, bool]:
+    """Kill a command once its journal has so many lines, or in a write that is caught then, before it has `most`.
 
     Returns:
         How many lines there are then, and whether the last one is torn.
@@ -98,8 +103,9 @@ def kill_in_time(command: subprocess.Popen[str], path: Path, lines: int, *, in_a
     try:
         wait_until(lambda: journal.lines() >= lines or command.poll() is not None, "no progress")
         deadline_ns = time.perf_counter_ns() + int(CATCH_S * 1e9)
-        while in_a_write and not journal.is_torn() and time.perf_counter_ns() < deadline_ns:
-            pass
+        while in_a_write and journal.lines() < most and time.perf_counter_ns() < deadline_ns:
+            if any(journal.is_torn() for _ in range(LOOKS)):
+                break
         # Not by the command's own method, which looks first whether it runs: the write would be over.
         with contextlib.suppress(ProcessLookupError):
             os.kill(command.pid, signal.SIGKILL)
@@ -130,7 +136,8 @@ def kill_and_resume(plan: Plan, base_url: str, folder: Path, start: StartCommand
     for moment in plan.moments():
         # At least one record later than before: else it might not have begun yet.
         least = max(moment, reached + 1)
-        reached, is_torn = kill_in_time(command, run / "tasks.jsonl", least, in_a_write=torn < plan.torn)
+        most = max(least, int(plan.tasks * plan.until))
+        reached, is_torn = kill_in_time(command, run / "tasks.jsonl", least, most, in_a_write=torn < plan.torn)
         torn += is_torn
         command = start("--resume", run.name, cwd=folder)
     _, err = command.communicate(timeout=300)

@@ -32,10 +32,13 @@ def server(tmp_path: Path) -> Iterator[SimulatorProcess]:
 
 
 @pytest.mark.parametrize("mode", ["asyncio", "multiprocessing"])
-def test_f04_kills_and_resumes(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
-    """Killed three times, once in the middle of a write, and resumed, a run has each answer once in the end."""
-    plan = Plan(mode=mode, slots=4, tasks=200, kills=3, torn=1, until=0.8)
-    run, torn = kill_and_resume(plan, server.base_url, tmp_path, start)
+def test_f04_kills_and_resumes(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
+    """Killed three times and resumed, a run has each answer once in the end."""
+    # Slow enough that it cannot end before it is killed, 40 tasks from its end.
+    settings = SimulatorSettings(ttft_s=0.1, tokens=16_000, request_log=str(tmp_path / "requests.jsonl"))
+    plan = Plan(mode=mode, slots=4, tasks=120, kills=3, torn=1, until=0.6)
+    with SimulatorProcess(settings) as server:
+        run, torn = kill_and_resume(plan, server.base_url, tmp_path, start)
     check_whole(plan, run, tmp_path, torn)
 
 
