@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bench.clients._limits import MAX_ERROR_BYTES, check_size
+from bench.clients._limits import BYTE_ORDER_MARK, MAX_ERROR_BYTES, MAX_EVENT_BYTES, check_size
 from bench.errors import CallError
 
 if TYPE_CHECKING:
     from bench.clients._collect import Collector
 
-#: An event of a stream may be this long: a chunk has a few hundred bytes.
-MAX_EVENT_BYTES: Final = 1024 * 1024
-
 #: The blank line that ends an event: its own line end and the one before it.
 _EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
-
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _OK: Final = 200
 _REDIRECTION: Final = 300
@@ -47,7 +42,7 @@ class Gauge:
         """
         if self._size_bytes or not self._is_stream:
             return part
-        return part.removeprefix(_BYTE_ORDER_MARK)
+        return part.removeprefix(BYTE_ORDER_MARK)
 
     def wants_more(self, part: bytes) -> bool:
         """Measure the next part; return False where what came of an error's body is enough.

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bench.clients._lean_loose import Loose
+from bench.clients._limits import BYTE_ORDER_MARK, MAX_EVENT_BYTES
 from bench.clients._read import take_chunk
 from bench.errors import CallError
 
 if TYPE_CHECKING:
     from bench.clients._collect import Collector
     from bench.clients._translate import Translator
-
-#: A line, or the lines of one event together, may be this long: a chunk has a few hundred bytes.
-MAX_LINE_BYTES: Final = 1024 * 1024
-
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -125,14 +121,14 @@ class Events:
             self._partial_bytes = 0
         if not self._begun:
             self._begun = True
-            block = block.removeprefix(_BYTE_ORDER_MARK)
+            block = block.removeprefix(BYTE_ORDER_MARK)
         self._take_lines(now_ns, self._whole_lines(block))
 
     def _hold(self, part: bytes) -> None:
         self._partial.append(part)
         self._partial_bytes += len(part)
-        if self._partial_bytes > MAX_LINE_BYTES:
-            raise CallError("too_large", f"a line of the stream is longer than {MAX_LINE_BYTES // 1024} KiB")
+        if self._partial_bytes > MAX_EVENT_BYTES:
+            raise CallError("too_large", f"a line of the stream is longer than {MAX_EVENT_BYTES // 1024} KiB")
 
     def _whole_lines(self, block: bytes) -> list[bytes]:
         """Return the lines that have ended, and hold the beginning of the next one."""
@@ -215,8 +211,8 @@ class Events:
     def _add(self, line: bytes) -> None:
         self._more.append(line)
         self._more_bytes += len(line) + 1
-        if self._more_bytes > MAX_LINE_BYTES:
-            raise CallError("too_large", f"an event of the stream is longer than {MAX_LINE_BYTES // 1024} KiB")
+        if self._more_bytes > MAX_EVENT_BYTES:
+            raise CallError("too_large", f"an event of the stream is longer than {MAX_EVENT_BYTES // 1024} KiB")
 
     def _take_data(self, now_ns: int, data: bytes) -> None:
         try:

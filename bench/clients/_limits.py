@@ -15,6 +15,12 @@ MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 #: Of an error's body no more is read than this: its message is cut to a few hundred characters anyway.
 MAX_ERROR_BYTES: Final = 1024 * 1024
 
+#: A line of a stream, or the lines of one event together, may be this long: a chunk has a few hundred bytes.
+MAX_EVENT_BYTES: Final = 1024 * 1024
+
+#: What a stream may begin with, as the format has it, and what is no part of its first event.
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
 
 def check_size(size_bytes: int) -> None:
     """Check how much of a body has come.

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bench.clients._base import Timeouts
 from bench.clients._collect import Collector
-from bench.clients._lean_events import MAX_LINE_BYTES, Events
+from bench.clients._lean_events import Events
+from bench.clients._limits import MAX_EVENT_BYTES
 from bench.clients._translate import Translator
 from bench.errors import CallError
 from tests.wire import DONE, STOP, chunk, event, usage_chunk
@@ -119,6 +120,6 @@ def test_forms_that_the_format_allows(stream: bytes, content: str | None) -> Non
 def test_an_event_has_its_limit(line: bytes) -> None:
     """Neither a line nor the lines of one event can fill the memory."""
     block = line * 1000
-    reply, _ = read(*[block] * (MAX_LINE_BYTES // len(block) * 8))
+    reply, _ = read(*[block] * (MAX_EVENT_BYTES // len(block) * 8))
     assert reply.error is not None
     assert reply.error.error_type == "too_large"
