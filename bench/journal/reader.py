@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -64,6 +64,10 @@ class _Segment(msgspec.Struct, frozen=True, gc=False):
     segment: int = 0
 
 
+#: Between two segments on one time: the clock's own step, more than rounding may turn into an overlap.
+_APART_S: Final = 1e-9
+
+
 class _Resumed:
     """What is to be known of a run of several segments before its records are read.
 
@@ -92,8 +96,10 @@ def _end_to_end(stretches: Mapping[int, Stretch]) -> dict[int, float]:
     ordered = [(number, stretches[number]) for number in sorted(stretches) if stretches[number]]
     if not ordered:
         return {}
-    ends = accumulate((stretch.length_s for _, stretch in ordered[1:]), initial=ordered[0][1].last_s)
-    later = {number: end_s - stretch.first_s for (number, stretch), end_s in zip(ordered[1:], ends, strict=False)}
+    begins = accumulate(
+        (stretch.length_s + _APART_S for _, stretch in ordered[1:]), initial=ordered[0][1].last_s + _APART_S
+    )
+    later = {number: begin_s - stretch.first_s for (number, stretch), begin_s in zip(ordered[1:], begins, strict=False)}
     return {ordered[0][0]: 0.0, **later}
 
 

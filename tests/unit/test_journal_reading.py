@@ -121,7 +121,7 @@ def test_the_last_line_decides(tmp_path: Path) -> None:
 
 
 def test_segments_are_put_end_to_end(tmp_path: Path) -> None:
-    """A later segment's first send is at the last end of a call before it; its instants move together, no duration."""
+    """A later segment's first send is just after the last end of a call; its instants move together, no duration."""
     lines = [
         make_result(0, attempts=(make_attempt(sent_s=0.5, end_s=2.0),), ended_s=2.5),
         make_result(1, segment=1, attempts=(make_attempt(sent_s=10.0, end_s=13.0),), chunk_times_s=(11.0, 12.0)),
@@ -131,11 +131,17 @@ def test_segments_are_put_end_to_end(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", lines, RESUMED)
     first, second, last = iter_last_results(run, TaskResult)
     assert first == lines[0]
-    assert (second.attempts[0].sent_s, second.attempts[0].end_s) == (2.0, 5.0)
-    assert (second.scheduled_s, second.started_s, second.first_token_s) == (-8.0, -8.0, -7.9)
-    assert second.chunk_times_s == (3.0, 4.0)
+    # The clock's own step lies between them, or rounding would let the two overlap.
+    step_s = 1e-9
+    assert second.attempts[0].sent_s > first.attempts[0].end_s
+    assert last.attempts[0].sent_s > second.attempts[0].end_s
+    moved = [second.attempts[0].sent_s, second.attempts[0].end_s, second.scheduled_s, second.started_s]
+    assert moved == pytest.approx([2.0 + step_s, 5.0 + step_s, -8.0 + step_s, -8.0 + step_s], abs=1e-12)
+    assert second.first_token_s == pytest.approx(-7.9 + step_s, abs=1e-12)
+    assert second.chunk_times_s == pytest.approx((3.0 + step_s, 4.0 + step_s), abs=1e-12)
     assert second.latency_s == lines[1].latency_s
-    assert (last.attempts[0].sent_s, last.attempts[0].headers_s, last.attempts[0].end_s) == (5.0, 5.125, 5.25)
+    end = [last.attempts[0].sent_s, last.attempts[0].headers_s, last.attempts[0].end_s]
+    assert end == pytest.approx([5.0 + 2 * step_s, 5.125 + 2 * step_s, 5.25 + 2 * step_s], abs=1e-12)
     assert last.queue_s == 0.25
 
 
