@@ -180,6 +180,10 @@ class UsageMonitor:
         while not self._ended.wait((due_ns - time.perf_counter_ns()) / NS_PER_S):
             self._lag.add((max(0, time.perf_counter_ns() - due_ns) / NS_PER_S,))
             due_ns += _TICK_NS
+        # The last tick counts where it is overdue: a process that was stopped may end in the moment in which it wakes.
+        late_ns = time.perf_counter_ns() - due_ns
+        if late_ns > 0:
+            self._lag.add((late_ns / NS_PER_S,))
 
     def _watch_memory(self) -> None:
         pause_s = _FIRST_LOOK_S

@@ -7,6 +7,7 @@ import itertools
 import math
 import shlex
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from bench.cli.compare_settings import check_same_settings, kept_settings
 from bench.cli.compare_words import CompareWatcher, say_analysis, say_plan
 from bench.cli.context import FAILED, GATE_FAILED, INTERRUPTED, OK, Context
 from bench.cli.drawing import draw_own_experiment
-from bench.cli.gates import hold_gates
+from bench.cli.gates import hold_gates, read_gates
 from bench.cli.interrupts import interrupts
 from bench.cli.messages import note, say
 from bench.cli.options import PROGRAM, config_from
@@ -28,12 +29,12 @@ from bench.environment import describe_environment, usable_cores
 from bench.errors import ConfigError
 from bench.experiment.analyse import with_analysis
 from bench.experiment.conduct import Setup, Target, conduct
-from bench.experiment.plan import cell_tasks, make_arms, make_plan
+from bench.experiment.plan import as_in_baseline, cell_tasks, make_arms, make_plan
+from bench.experiment.preflight import prepare_arms
 from bench.experiment.records import Experiment
 from bench.experiment.store import create_experiment_directory, find, load, save, tasks_file, write_tasks
 from bench.observe.text import printable
 from bench.policy.facts import Bounds
-from bench.policy.gate import parse_gate
 from bench.policy.objectives import parse_objectives
 from bench.stop import StopSignal
 from bench.workload import build_workload
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.config import ConcurrentConfig
-    from bench.experiment.records import CellKind, Pace, Plan
+    from bench.experiment.records import Arm, CellKind, Pace, Plan
 
 #: How long a cell in flight may go on after Ctrl+C: it passes its own grace time on.
 _GRACE_S: Final = 10.0
@@ -68,18 +69,20 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
     if settings["diff"]:
         return execute_diff(settings)
     _check(settings)
-    gates = [parse_gate(text) for text in settings["gate"]]
+    gates, before = read_gates(settings)
     objectives = parse_objectives(settings["slo"]) if settings["slo"] else None
     config = _base_config(settings)
     resolved = resolve(config, context.environment)
-    bounds = Bounds(min_duration_s=settings["min_duration"])
+    begun = None if settings["resume"] is None else _taken_up(settings)
+    prepare_arms(arms := begun[1].plan.arms if begun else _arms(settings))
     stop = StopSignal()
     with (
         contextlib.ExitStack() as servers,
         interrupts(stop, grace_s=_GRACE_S, announce=lambda stage: note(f"stopping: {stage}")) as came,
     ):
         target = measured_target(config, resolved, servers)
-        directory, experiment, cells = _begin(settings, config, context, target, stop, quiet=settings["quiet"])
+        directory, experiment = begun or _begin(_Wanted(settings, config, arms, before), context, target, stop)
+        cells = Cells(config, directory, context)
         nulls = dict(_nulls(experiment.plan.pace, target, servers))
         setup = Setup(
             directory=directory,
@@ -87,7 +90,7 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
             nulls=nulls,
             command=cells.command,
             environment=cells.environment,
-            bounds=bounds,
+            bounds=Bounds(min_duration_s=settings["min_duration"]),
             objectives=objectives,
             stop=stop,
             watcher=CompareWatcher(experiment, nulls=len(nulls), quiet=settings["quiet"]),
@@ -95,7 +98,7 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
         experiment = with_analysis(conduct(experiment, setup))
         save(directory, experiment)
     _show(settings, directory, experiment)
-    passed = hold_gates(gates, experiment, settings["baseline"], settings["results_dir"])
+    passed = hold_gates(gates, experiment, before)
     if came.interrupted:
         note(f"go on with: {experiment.command} --resume {shlex.quote(directory.name)}")
         return INTERRUPTED
@@ -151,8 +154,9 @@ def _base_config(settings: Mapping[str, Any]) -> ConcurrentConfig:
     own = {"modes", "levels", "clients", "repeats", "budget", "tasks_per_slot", "min_duration", "gate", "baseline"}
     own |= {"slo", "sweep", "resume", "diff", "report"}
     shared = {name: value for name, value in settings.items() if name not in own}
-    anybody = shared["provider"] is None and shared["base_url"] is None
-    fixed: dict[str, object] = {"provider": "simulator"} if anybody else {}
+    anybody = not shared["provider"] and shared["base_url"] is None
+    fixed: dict[str, object] = {"provider": ("simulator",)} if anybody else {}
+    fixed["stop_on_overload"] = shared["rate"] is not None
     return config_from(
         shared, mode="asyncio", client="openai", concurrency=max(_levels(settings)), report=False, **fixed
     )
@@ -165,27 +169,28 @@ def _levels(settings: Mapping[str, Any]) -> tuple[int, ...]:
     return levels
 
 
-def _begin(
-    settings: Mapping[str, Any],
-    config: ConcurrentConfig,
-    context: Context,
-    target: Target,
-    stop: StopSignal,
-    *,
-    quiet: bool,
-) -> tuple[Path, Experiment, Cells]:
-    """Make a new experiment with its plan and its tasks, or read the one to go on with."""
-    if settings["resume"] is not None:
-        directory, experiment = _taken_up(settings)
-        return directory, experiment, Cells(config, directory, context)
-    source = list(itertools.islice(build_workload(config, sys.stdin.buffer), _MOST_SOURCE_TASKS))
+@dataclass(frozen=True)
+class _Wanted:
+    """What a new experiment is to be; `before` is the baseline whose work it repeats."""
+
+    settings: Mapping[str, Any]
+    config: ConcurrentConfig
+    arms: tuple[Arm, ...]
+    before: Experiment | None
+
+
+def _begin(wanted: _Wanted, context: Context, target: Target, stop: StopSignal) -> tuple[Path, Experiment]:
+    """Make a new experiment with its plan and its tasks."""
+    settings, config = wanted.settings, wanted.config
+    workload = build_workload(config, sys.stdin.buffer)
+    source = list(itertools.islice(workload, _MOST_SOURCE_TASKS))
     directory = create_experiment_directory(config.results_dir, utc_now())
     client = "lean" if "lean" in settings["clients"] else settings["clients"][0]
     cells = Cells(config, directory, context)
     pace = pilot(cells, source, target, client, stop)
-    plan = _plan(settings, config, pace, target)
-    if not quiet:
-        say_plan(plan)
+    plan = msgspec.structs.replace(_plan(wanted, pace, target), source=workload.fingerprint)
+    if not settings["quiet"]:
+        say_plan(plan, wanted.before)
     for n in plan.tasks:
         write_tasks(tasks_file(directory, n), source, plan.tasks[n])
     experiment = Experiment(
@@ -201,7 +206,7 @@ def _begin(
         cells=(),
     )
     save(directory, experiment)
-    return directory, experiment, cells
+    return directory, experiment
 
 
 def _taken_up(settings: Mapping[str, Any]) -> tuple[Path, Experiment]:
@@ -212,21 +217,30 @@ def _taken_up(settings: Mapping[str, Any]) -> tuple[Path, Experiment]:
     return directory, msgspec.structs.replace(experiment, status="running", analysis=None)
 
 
-def _plan(settings: Mapping[str, Any], config: ConcurrentConfig, pace: Pace, target: Target) -> Plan:
+def _arms(settings: Mapping[str, Any]) -> tuple[Arm, ...]:
     arms = make_arms(settings["modes"], _levels(settings), settings["clients"])
     if not arms:
         raise ConfigError("nothing to compare: hybrid takes at least 2 in flight", "name more --modes or --concurrency")
+    return arms
+
+
+def _plan(wanted: _Wanted, pace: Pace, target: Target) -> Plan:
+    settings, config, arms = wanted.settings, wanted.config, wanted.arms
+    tasks = cell_tasks(
+        arms,
+        tasks_per_slot=settings["tasks_per_slot"],
+        min_duration_s=settings["min_duration"],
+        latency_s=pace.latency_s,
+        rate_per_s=config.rate,
+    )
+    before = wanted.before
+    if before is not None and before.plan.rate_per_s == config.rate:
+        tasks = as_in_baseline(tasks, before.plan.tasks)
     return make_plan(
         arms,
         repeats=settings["repeats"],
         seed=config.seed,
-        tasks=cell_tasks(
-            arms,
-            tasks_per_slot=settings["tasks_per_slot"],
-            min_duration_s=settings["min_duration"],
-            latency_s=pace.latency_s,
-            rate_per_s=config.rate,
-        ),
+        tasks=tasks,
         pace=pace,
         cores=usable_cores(),
         calibrations=1 if target.stamped else 2,

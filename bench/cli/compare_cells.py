@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bench.cli.options import PROGRAM, command_words
+from bench.endpoints.providers_file import find_providers_file
 from bench.endpoints.simulated import simulated_server
 from bench.environment import usable_cores
 from bench.errors import RunError
@@ -19,6 +20,7 @@ from bench.experiment.cell import run_cell
 from bench.experiment.conduct import Target
 from bench.experiment.records import Arm, Pace
 from bench.experiment.store import CELLS, write_tasks
+from bench.providers import is_key_variable
 
 if TYPE_CHECKING:
     import contextlib
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from bench.cli.context import Context
     from bench.config import ConcurrentConfig
-    from bench.endpoints.resolve import ResolvedProvider
+    from bench.endpoints.resolve import ResolvedRoutes
     from bench.records import Task
     from bench.stop import StopSignal
 
@@ -57,7 +59,7 @@ class Cells:
         self._results_dir = (directory / CELLS).resolve()
         self.directory = directory
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CONCURRENT_")}
-        keys = {name: value for name, value in context.environment.items() if name.endswith("_API_KEY")}
+        keys = {name: value for name, value in context.environment.items() if is_key_variable(name)}
         self.environment = {**kept, **keys}
 
     def __repr__(self) -> str:
@@ -89,7 +91,9 @@ class Cells:
 
 def _how_often(target: Target, arm: Arm, tasks: Path) -> dict[str, Any]:
     """Return the settings that say when tasks are sent, and how often the file of them is gone through."""
-    loop: dict[str, Any] = {"rate": None, "arrival": "constant", "max_wait": None} if target.closed else {}
+    loop: dict[str, Any] = {}
+    if target.closed:
+        loop = {"rate": None, "arrival": "constant", "max_wait": None, "stop_on_overload": False}
     if not target.least_tasks:
         return {"iterations": 1, **loop}
     least = max(target.least_tasks, _TASKS_PER_SLOT * arm.concurrency)
@@ -99,12 +103,20 @@ def _how_often(target: Target, arm: Arm, tasks: Path) -> dict[str, Any]:
 def _whom(config: ConcurrentConfig, target: Target) -> dict[str, Any]:
     """Return the settings that say whom a cell asks."""
     if not target.options:
-        return {"provider": config.provider, "base_url": config.base_url, "model": config.model}
+        # Cells run in another folder.
+        file = find_providers_file(config.providers_file)
+        return {
+            "provider": config.provider,
+            "providers_file": None if file is None else file.resolve(),
+            "base_url": config.base_url,
+            "model": config.model,
+        }
     named = dict(zip(target.options[::2], target.options[1::2], strict=True))
-    return {"provider": None, "base_url": named["--base-url"], "model": named["--model"], "simulator": ()}
+    whom = {"base_url": named["--base-url"], "model": named["--model"]}
+    return {"provider": (), "providers_file": None, "simulator": (), **whom}
 
 
-def measured_target(config: ConcurrentConfig, resolved: ResolvedProvider, servers: contextlib.ExitStack) -> Target:
+def measured_target(config: ConcurrentConfig, resolved: ResolvedRoutes, servers: contextlib.ExitStack) -> Target:
     """Return whom the measurements ask; a simulator is started here, once for all cells, and stamps what it sends."""
     if resolved.simulator is None:
         return Target(options=())

@@ -79,6 +79,7 @@ def _cautions(found: Across) -> list[str]:
             "meanwhile is not known, so take a verdict here as weaker than one within an experiment"
         )
         said = [words]
+    said += [f"not alike: {difference}" for difference in found.differences]
     judged = dict.fromkeys(change.arm for change in found.changes)
     without = [arm for arm in judged if all(each.ratio is None for each in found.changes if each.arm == arm)]
     if without:

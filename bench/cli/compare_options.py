@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Final, Literal
 
-from bench.cli.options import Option, run_options
+from bench.cli.options import REAL_WORK, Option, run_options
 from bench.records import Mode
 
 #: What each cell has of its own, or what makes no sense for many runs.
 _NOT_SHARED: Final = frozenset(
     {"mode", "concurrency", "client", "processes", "output", "log_file", "log_level", "iterations"}
-    | {"arrival_times", "chunk_times"}
+    | {"arrival_times", "chunk_times", "stop_on_overload", "max_failures"}
+    | REAL_WORK
 )
 
 _GROUP: Final = "What to compare"

@@ -39,8 +39,15 @@ def check_same_settings(experiment: Experiment, settings: Mapping[str, Any]) -> 
     """
     now = kept_settings(settings)
     for name, before in experiment.settings.items():
-        if name not in _FREE and name in now and now[name] != before:
+        if name not in _FREE and name in now and now[name] != _as_now(before, now[name]):
             raise ConfigError(
                 f"the experiment was begun with {option_name(name)} {before}, and is gone on with {now[name]}",
                 f"repeat its command: {experiment.command} --resume {experiment.experiment_id}",
             )
+
+
+def _as_now(before: object, now: object) -> object:
+    """Return a stored value in today's form: what was one text, or none, where texts are now is a list of that."""
+    if not isinstance(now, list) or isinstance(before, list):
+        return before
+    return [] if before is None else [before]

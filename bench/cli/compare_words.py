@@ -23,13 +23,20 @@ if TYPE_CHECKING:
     from bench.experiment.records import Arm, ArmRow, Cell, CellKind, Comparison, Experiment, Plan
 
 
-def say_plan(plan: Plan) -> None:
-    """Say what is going to be done, how long it should take, and what is left out."""
+def say_plan(plan: Plan, before: Experiment | None = None) -> None:
+    """Say what is going to be done, how long it should take, and what is left out.
+
+    Args:
+        plan: The plan.
+        before: The baseline, if there is one.
+    """
     pace = plan.pace
     tasks = ", ".join(f"{count} at N = {n}" for n, count in sorted(plan.tasks.items()))
     note(f"pace:     first token after {pace.ttft_s * 1e3:.0f} ms, {pace.tokens} tokens, {pace.latency_s:.2f} s in all")
     note(f"plan:     {len(plan.arms)} arms, {len(plan.order)} blocks in random order (seed {plan.seed})")
     note(f"tasks:    {tasks}")
+    if before is not None:
+        note(f"baseline: {before.experiment_id}; {_work_against(plan, before)}")
     if plan.rate_per_s is not None:
         note(f"load:     open loop, {plan.rate_per_s:g} arrivals a second, at most N in flight")
     of_budget = f" of {_duration(plan.budget_s)}" if plan.budget_s else ""
@@ -38,6 +45,18 @@ def say_plan(plan: Plan) -> None:
         note(f"left out to keep within the budget: {name} ({_duration(cost_s)})")
     if plan.budget_s is not None and plan.estimate_s > plan.budget_s:
         note("even so the budget will not do: name fewer --modes, --concurrency or --client, or a larger --budget")
+
+
+def _work_against(plan: Plan, before: Experiment) -> str:
+    """Say whether the work is the baseline's."""
+    if plan.rate_per_s != before.plan.rate_per_s:
+        return "its load is another, so no gate on it will be shown"
+    if plan.source != before.plan.source:
+        return "its tasks are others, or it did not keep which"
+    more = [str(n) for n, count in sorted(plan.tasks.items()) if count != before.plan.tasks.get(n, count)]
+    if not more:
+        return "as many tasks as it had"
+    return f"as many tasks as it had, but more at N = {', '.join(more)}: its own would be over too soon"
 
 
 class CompareWatcher:

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.messages import say
+from bench.errors import ConfigError
 from bench.experiment.analyse import metric_value
 from bench.experiment.baseline import baseline_bars
 from bench.experiment.store import find, load
 from bench.observe.text import printable
-from bench.policy.gate import PLAIN, TIMES, GateArm, GateResult, evaluate
+from bench.policy.gate import PLAIN, TIMES, GateArm, GateResult, evaluate, parse_gate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from bench.experiment.records import Experiment
     from bench.policy.gate import Gate
 
 
-def hold_gates(gates: Sequence[Gate], experiment: Experiment, baseline: str | None, results_dir: Path) -> bool:
-    """Say what became of each gate, and return whether all passed; one that cannot be shown has not.
+def read_gates(settings: Mapping[str, Any]) -> tuple[tuple[Gate, ...], Experiment | None]:
+    """Return the gates that are asked for, and the experiment that they compare with, before anything is sent.
 
     Raises:
-        ConfigError: The baseline cannot be read.
+        ConfigError: A gate cannot be read, or the baseline; or there is none, and a gate compares with it.
     """
-    if not gates:
-        return True
-    before = None if baseline is None else load(find(baseline, results_dir))
+    gates = tuple(parse_gate(text) for text in settings["gate"])
+    if settings["baseline"] is not None:
+        return gates, load(find(settings["baseline"], settings["results_dir"]))
+    without = next((gate for gate in gates if gate.factor is not None), None)
+    if without is not None:
+        raise ConfigError(f"{without.text!r} compares with a baseline, got none", "add --baseline EXPERIMENT")
+    return gates, None
+
+
+def hold_gates(gates: Sequence[Gate], experiment: Experiment, before: Experiment | None) -> bool:
+    """Say what became of each gate, and return whether all passed; one that cannot be shown has not.
+
+    Args:
+        gates: What has to hold.
+        experiment: Which is judged.
+        before: The baseline, if there is one.
+    """
     results = [_held(gate, experiment, before) for gate in gates]
     for result in results:
         say(printable(f"gate {result.outcome.replace('_', ' ')}: {result.gate}"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.errors import ConfigError
 from bench.policy.arrivals import constant, parse_trace, poisson, replay
+from bench.policy.overload import Overload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +17,27 @@ if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
 
 
-def arrivals(config: ConcurrentConfig, tasks: int) -> Iterator[float] | None:
-    """Return an offset in seconds from the run's zero for each task, or None in a closed loop.
+@dataclass(frozen=True)
+class Schedule:
+    """When the tasks of an open loop arrive.
+
+    Attributes:
+        times_s: For each task an offset in seconds from the run's zero, ascending.
+        overload: Tells when more arrives than is answered, where the run is to end then; None where it is not.
+        origin_ns: The zero of the records' instants, on the run's clock.
+    """
+
+    times_s: Iterator[float]
+    overload: Overload | None = None
+    origin_ns: int = 0
+
+    def since(self, origin_ns: int) -> Schedule:
+        """Return the same schedule for records whose instants count from there."""
+        return replace(self, origin_ns=origin_ns)
+
+
+def arrivals(config: ConcurrentConfig, tasks: int) -> Schedule | None:
+    """Return when each task arrives, or None in a closed loop.
 
     Args:
         config: Every setting.
@@ -25,6 +46,13 @@ def arrivals(config: ConcurrentConfig, tasks: int) -> Iterator[float] | None:
     Raises:
         ConfigError: The file of times cannot be read, or holds less times than there are tasks.
     """
+    times_s = _times_s(config, tasks)
+    if times_s is None:
+        return None
+    return Schedule(times_s, Overload() if config.stop_on_overload else None)
+
+
+def _times_s(config: ConcurrentConfig, tasks: int) -> Iterator[float] | None:
     if config.arrival_times is not None:
         return replay(_trace(config.arrival_times, tasks))
     if config.rate is None:

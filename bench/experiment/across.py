@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from bench.experiment.analyse import METRICS, metric_value
+from bench.experiment.baseline import load_bars, same_work
+from bench.experiment.work import arm_facts
+from bench.policy.comparability import differences
 from bench.policy.paired import holm_confidences, paired_ratio
 from bench.policy.student import student_t_quantile, two_sided_p
 from bench.policy.verdict import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bench.experiment.records import Arm, Experiment
 
@@ -25,6 +28,9 @@ _MACHINE: Final = ("system", "cpu", "memory_bytes")
 
 #: A spread needs two blocks.
 _FEWEST: Final = 2
+
+#: What grows with the number of tasks: it tells nothing where that is not the same.
+_TOTALS: Final = frozenset({"cold"})
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +65,13 @@ class Across(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         bars: Why no verdict may be given across the two, a sentence each; empty where one may.
+        differences: What arms did not do alike, a sentence each.
         changes: By metric, then arm.
         only_a: Arms that b does not have; `only_b` those that a does not have.
     """
 
     bars: tuple[str, ...]
+    differences: tuple[str, ...]
     changes: tuple[Change, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
@@ -79,12 +87,15 @@ def across(a: Experiment, b: Experiment, metrics: Sequence[str] = tuple(METRICS)
     shared = [name for name in arms_a if name in arms_b]
     bars = _bars(a, b, shared)
     paired = (a.plan.order, a.plan.seed, a.plan.tasks) == (b.plan.order, b.plan.seed, b.plan.tasks)
+    uneven = [name for name in shared if len(set(_sizes(a, b, arms_a[name]))) > 1]
     changes: list[Change] = []
     for metric in metrics:
         found = {name: (_values(a, arms_a[name], metric), _values(b, arms_b[name], metric)) for name in shared}
-        changes += _family(metric, found, bars=bars, paired=paired)
+        barred = shared if bars else uneven if metric in _TOTALS else ()
+        changes += _family(metric, found, barred=barred, paired=paired)
     return Across(
         bars=bars,
+        differences=tuple(_differences(a, b, [arms_a[name] for name in shared])),
         changes=tuple(changes),
         only_a=tuple(name for name in arms_a if name not in arms_b),
         only_b=tuple(name for name in arms_b if name not in arms_a),
@@ -100,24 +111,34 @@ def _bars(a: Experiment, b: Experiment, shared: Sequence[str]) -> tuple[str, ...
             found.append(f"it is not known whether {_named(part)} was the same")
         elif mine != theirs:
             found.append(f"{_named(part)} was not the same")
-    unlike = [name for name in shared if not _same_work(_works(a, name), _works(b, name))]
+    found += load_bars(a, b)
+    unlike = [name for name in shared if not same_work(a, b, name)]
     if unlike:
         words = f"for {len(unlike)} of {len(shared)} arms in common, such as {unlike[0]}"
         found.append(f"the work was not the same, or is not known, {words}")
     return tuple(found)
 
 
-def _same_work(mine: set[str | None], theirs: set[str | None]) -> bool:
-    """Say whether one arm did the same work in both; one that did not run in both is not compared."""
-    return not mine or not theirs or (mine == theirs and len(mine) == 1 and None not in mine)
+def _sizes(a: Experiment, b: Experiment, arm: Arm) -> tuple[int | None, int | None]:
+    """Return how many tasks a cell of an arm had in each."""
+    return a.plan.tasks.get(arm.concurrency), b.plan.tasks.get(arm.concurrency)
+
+
+def _differences(a: Experiment, b: Experiment, arms: Sequence[Arm]) -> Iterator[str]:
+    """Yield what arms did not do alike: how much of the same work, and what became of it."""
+    for arm in arms:
+        mine, theirs = _sizes(a, b, arm)
+        if mine != theirs:
+            uneven = ", ".join(sorted(_TOTALS))
+            yield f"a cell of {arm.name} had {mine} tasks in A and {theirs} in B: {uneven} gets no verdict"
+        facts = [arm_facts(each, arm, f"{arm.name} in {label}") for label, each in (("A", a), ("B", b))]
+        found = [msgspec.structs.replace(each, workload_fingerprint=None) for each in facts if each is not None]
+        if len(found) == len(facts):
+            yield from differences(*found)
 
 
 def _named(part: str) -> str:
     return {"system": "the operating system", "cpu": "the processor", "memory_bytes": "the memory"}[part]
-
-
-def _works(experiment: Experiment, name: str) -> set[str | None]:
-    return {cell.workload for cell in experiment.cells if cell.kind == "measurement" and cell.arm == name}
 
 
 def _values(experiment: Experiment, arm: Arm, metric: str) -> dict[int, float]:
@@ -134,7 +155,7 @@ Values = dict[int, float]
 
 
 def _family(
-    metric: str, found: Mapping[str, tuple[Values, Values]], *, bars: Sequence[str], paired: bool
+    metric: str, found: Mapping[str, tuple[Values, Values]], *, barred: Collection[str], paired: bool
 ) -> list[Change]:
     alone = [_change(name, metric, pair, paired=paired, confidence=None) for name, pair in found.items()]
     tested = [place for place, (_, p) in enumerate(alone) if p is not None]
@@ -143,7 +164,7 @@ def _family(
     changes = []
     for place, (name, pair) in enumerate(found.items()):
         change, _ = _change(name, metric, pair, paired=paired, confidence=widened.get(place))
-        outcome: Outcome = "no_verdict" if bars else _outcome(change, METRICS[metric])
+        outcome: Outcome = "no_verdict" if name in barred else _outcome(change, METRICS[metric])
         changes.append(msgspec.structs.replace(change, outcome=outcome))
     return changes
 

@@ -12,12 +12,14 @@ from bench.experiment.figures import Figures
 from bench.experiment.headline import headline
 from bench.experiment.instrument import instrument_error
 from bench.experiment.judged import null_figure
+from bench.experiment.readings import STEP_TASKS
 from bench.experiment.records import Analysis, ArmRow, Comparison, ObjectiveRow, Scaling
 from bench.experiment.work import work_differences
 from bench.policy.paired import paired_ratio
 from bench.policy.scaling import LoadPoint, knee
 from bench.policy.schedule import order_faults
 from bench.policy.stability import stability_warnings
+from bench.policy.statistics import SAMPLES_NEEDED
 from bench.policy.usl import usl
 from bench.policy.validity import bars_verdict, unmeasured
 from bench.policy.verdict import Arm as JudgedArm
@@ -39,6 +41,12 @@ METRICS: Final = {
     "client_lag_p50": False,
     "cold": False,
     "cpu_us_per_task": False,
+}
+
+#: What a fact takes to be measured, where a short cell does without it.
+_TAKES: Final = {
+    "wakeup_lag_p99_s": f"takes {SAMPLES_NEEDED['p99']} samples, a cell of 13 s",
+    "latency_step": f"takes {STEP_TASKS} answers in the steady part",
 }
 
 #: Severities of a reason that say whose limit was seen.
@@ -264,7 +272,11 @@ def _unchecked(cells: Sequence[Cell]) -> Iterator[str]:
         by_count.setdefault(cells_without, []).append(name)
     for number, names in sorted(by_count.items(), reverse=True):
         which = "any cell" if number == len(cells) else f"{number} of {len(cells)} cells"
-        yield f"not measured in {which}, so that no rule about it was checked: {', '.join(names)}"
+        yield f"not measured in {which}, so that no rule about it was checked: {', '.join(map(_with_need, names))}"
+
+
+def _with_need(name: str) -> str:
+    return f"{name} ({_TAKES[name]})" if name in _TAKES else name
 
 
 def with_analysis(experiment: Experiment) -> Experiment:

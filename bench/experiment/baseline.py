@@ -25,7 +25,45 @@ def baseline_bars(now: Experiment, before: Experiment, arms: Sequence[str]) -> t
         before: The baseline.
         arms: Names of the arms that are compared.
     """
-    return (*_machine_bars(now.environment, before.environment), *_work_bars(now, before, arms))
+    return (
+        *_machine_bars(now.environment, before.environment),
+        *load_bars(now, before),
+        *_work_bars(now, before, arms),
+    )
+
+
+def load_bars(now: Experiment, before: Experiment) -> Iterator[str]:
+    """Yield that one load was another than the other, if it was: a loop of another kind, or another rate."""
+    mine, theirs = now.plan.rate_per_s, before.plan.rate_per_s
+    if mine != theirs:
+        yield f"not the same load: {_loop(mine)}, against {_loop(theirs)}"
+
+
+def _loop(rate_per_s: float | None) -> str:
+    return "a closed loop" if rate_per_s is None else f"{rate_per_s:g} arrivals a second"
+
+
+def same_work(a: Experiment, b: Experiment, arm: str) -> bool:
+    """Tell whether an arm did the same work in both experiments; one without a cell that counts is not compared.
+
+    The same is one list of tasks, or the same different prompts however often repeated, or two beginnings of one list:
+    how many tasks a cell has follows from the server's pace on that day.
+
+    Args:
+        a: One experiment.
+        b: The other.
+        arm: Its name.
+    """
+    mine, theirs = (_cells(each, arm) for each in (a, b))
+    if not mine or not theirs:
+        return True
+    sets = {cell.work.prompt_set if cell.work else None for cell in (*mine, *theirs)}
+    asked = {cell.workload for cell in (*mine, *theirs)} if None in sets else sets
+    if len(asked) == 1 and None not in asked:
+        return True
+    # Within one experiment every cell of an arm has one list: only then is it known to be a beginning of its source.
+    alike = all(len({cell.workload for cell in cells}) == 1 for cells in (mine, theirs))
+    return alike and a.plan.source is not None and a.plan.source == b.plan.source
 
 
 def _machine_bars(now: Mapping[str, object], before: Mapping[str, object]) -> Iterator[str]:
@@ -41,20 +79,9 @@ def _machine_bars(now: Mapping[str, object], before: Mapping[str, object]) -> It
 
 def _work_bars(now: Experiment, before: Experiment, arms: Sequence[str]) -> Iterator[str]:
     for name in arms:
-        mine, theirs = _cells(now, name), _cells(before, name)
-        if mine and theirs and len(_works(mine, theirs)) > 1:
+        if not same_work(now, before, name):
             yield f"{name} was not given the same prompts as in the baseline"
 
 
 def _cells(experiment: Experiment, arm: str) -> list[Cell]:
     return [cell for cell in experiment.cells if cell.kind == "measurement" and cell.arm == arm and cell.valid]
-
-
-def _works(mine: Sequence[Cell], theirs: Sequence[Cell]) -> set[str | None]:
-    """Return what identifies the work of all these cells; how often the same prompts were repeated is no part of it.
-
-    The number of tasks follows the server's pace on that day, so that the whole list differs from time to time.
-    """
-    cells = [*mine, *theirs]
-    sets = [cell.work.prompt_set if cell.work else None for cell in cells]
-    return {cell.workload for cell in cells} if None in sets else set(sets)

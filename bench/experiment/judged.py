@@ -10,9 +10,11 @@ import msgspec
 
 from bench.experiment.readings import latency_step, overloaded
 from bench.policy.facts import CellFacts
+from bench.policy.overload import OVERLOADED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bench.experiment.cell import Observed
     from bench.experiment.figures import Conditions, Figures
@@ -78,12 +80,19 @@ def _with_outcome(facts: CellFacts, arm: Arm, observed: Observed) -> CellFacts:
         dropped=summary.tasks.dropped,
         canary_error_s=summary.harness.canary_p50_s,
         wakeup_lag_p99_s=summary.harness.wakeup_lag_p99_s,
+        wakeup_lag_max_s=summary.harness.wakeup_lag_max_s,
         cpu_share_client=None if cpu_s is None else cpu_s / observed.machine.wall_s / min(cores, arm.concurrency),
         offered_per_s=summary.offered_per_s,
         achieved_per_s=summary.achieved_per_s,
-        overloaded=overloaded(run) if summary.load_model == "open" else None,
+        overloaded=_overloaded(run, observed) if summary.load_model == "open" else None,
         latency_step=None if part is None else latency_step(run, part),
     )
+
+
+def _overloaded(run: Path, observed: Observed) -> bool | None:
+    """Tell whether more arrived than was answered: a run that was ended for it says so itself."""
+    ended_for_it = observed.manifest is not None and observed.manifest.error == OVERLOADED
+    return ended_for_it or overloaded(run)
 
 
 def null_figure(cells: Sequence[Cell], arm: Arm, kind: CellKind, figure: str) -> float | None:

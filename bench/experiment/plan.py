@@ -106,6 +106,23 @@ def cell_tasks(
     return counts
 
 
+def as_in_baseline(tasks: Mapping[int, int], baseline: Mapping[int, int]) -> dict[int, int]:
+    """Return the tasks of a cell by N: those of a baseline, so that the work is equal, wherever they are enough.
+
+    Where the server answers so much faster than it did that the baseline's tasks would be over too soon, there are more
+    of the same list.
+
+    Args:
+        tasks: By N, as the server's pace of today asks for.
+        baseline: The same of the stored experiment.
+    """
+    # The baseline's were planned longer than they had to be: so much more pace leaves its steady parts long enough.
+    return {
+        n: before if (before := baseline.get(n)) is not None and wanted <= _MARGIN * before else wanted
+        for n, wanted in tasks.items()
+    }
+
+
 def estimate_s(arm: Arm, tasks: int, *, latency_s: float, cores: int, rate_per_s: float | None = None) -> float:
     """Return about how long one cell of an arm takes, in seconds."""
     n = arm.concurrency

@@ -30,6 +30,9 @@ _PARTS: Final = 12
 #: Tasks that the median of such a part takes.
 _PART_TASKS: Final = 4
 
+#: Answers that a step within a cell takes to be told.
+STEP_TASKS: Final = _PARTS * _PART_TASKS
+
 #: A smaller change of latency within a cell is a wave.
 _LEAST_STEP: Final = 0.2
 
@@ -138,7 +141,7 @@ def latency_step(run: Path, part: Steady) -> float | None:
         key=lambda row: row.started_s,
     )
     latencies = [row.latency_s for row in rows if row.status == "ok"]
-    if len(latencies) < _PARTS * _PART_TASKS:
+    if len(latencies) < STEP_TASKS:
         return None
     ends = [len(latencies) * place // _PARTS for place in range(_PARTS + 1)]
     medians = [statistics.median(latencies[ends[place] : ends[place + 1]]) for place in range(_PARTS)]

@@ -81,6 +81,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         objectives: The objectives as they were given.
         seeds: Every seed that is used, in full.
         rate_per_s: Arrivals a second of an open loop; None for a closed one.
+        source: Fingerprint of the list of tasks that every cell does from its beginning, and anew where it ends; None
+            in experiments that did not keep it.
     """
 
     arms: tuple[Arm, ...]
@@ -94,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     objectives: str = ""
     seeds: Seeds | None = None
     rate_per_s: float | None = None
+    source: str | None = None
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):

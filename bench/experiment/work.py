@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bench.experiment.records import Arm, Cell
+    from bench.experiment.records import Arm, Cell, Experiment
 
 
 class _Error(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +101,19 @@ def work_differences(arms: Sequence[Arm], by_arm: Mapping[str, Sequence[Cell | N
             yield from found
             if not found:
                 alike.append(mine)
+
+
+def arm_facts(experiment: Experiment, arm: Arm, name: str) -> WorkFacts | None:
+    """Return what an arm was asked and answered over all its cells; None where none was done.
+
+    Args:
+        experiment: Whose arm it is.
+        arm: The arm.
+        name: What the facts are to be called.
+    """
+    cells = [cell for cell in experiment.cells if cell.kind == "measurement" and cell.arm == arm.name]
+    works = _works(arm, cells)
+    return _together(name, works) if works else None
 
 
 def _works(arm: Arm, cells: Iterable[Cell | None]) -> list[WorkFacts]:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from bench.policy.pause import STANDSTILL_S
+
 LoadModel = Literal["closed", "open"]
 
 
@@ -18,6 +20,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         max_failed_share: Of all tasks: failures are faster or slower than answers, and change the load.
         clock_invalid: How far monotonic and wall time may part; `clock_warning` is where it is told.
         max_wakeup_lag_s: 99th percentile of how late a sleeping thread wakes.
+        max_standstill_s: The same, at most, in seconds.
         steal_invalid: Share of the machine's time that its host took; `steal_warning` is where it is told.
         max_pressure: Share of the time in which something waited for a core.
         max_foreign_cpu: Share of the machine's cores that neither client nor server used.
@@ -36,6 +39,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     clock_invalid: float = 0.01
     clock_warning: float = 0.001
     max_wakeup_lag_s: float = 0.1
+    max_standstill_s: float = STANDSTILL_S
     steal_invalid: float = 0.05
     steal_warning: float = 0.01
     max_pressure: float = 0.5
@@ -62,7 +66,7 @@ class CellFacts(msgspec.Struct, frozen=True, kw_only=True):
         dropped: Arrivals that were never sent.
         payload_mismatches: Answers that were not those to their question.
         clock_ratio: Monotonic over wall duration.
-        wakeup_lag_p99_s: How late a sleeping thread of the client woke.
+        wakeup_lag_p99_s: How late a sleeping thread of the client woke; with it the most, over the whole cell.
         steal_share: Of the machine's time, taken by its host.
         pressure_some_share: Of the time, with something waiting for a core.
         foreign_cpu_share: Of the machine's cores, used by neither client nor server.
@@ -93,6 +97,7 @@ class CellFacts(msgspec.Struct, frozen=True, kw_only=True):
     payload_mismatches: int | None = None
     clock_ratio: float | None = None
     wakeup_lag_p99_s: float | None = None
+    wakeup_lag_max_s: float | None = None
     steal_share: float | None = None
     pressure_some_share: float | None = None
     foreign_cpu_share: float | None = None

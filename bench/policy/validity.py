@@ -109,6 +109,9 @@ def _machine(facts: CellFacts, bounds: Bounds) -> Iterator[Reason]:
     if _over(facts.wakeup_lag_p99_s, bounds.max_wakeup_lag_s):
         lag_ms, most_ms = (facts.wakeup_lag_p99_s or 0) * 1e3, bounds.max_wakeup_lag_s * 1e3
         yield _invalid("wakeup-lag", f"sleeping threads woke up to {lag_ms:.3g} ms late (p99), above {most_ms:g} ms")
+    if _over(facts.wakeup_lag_max_s, bounds.max_standstill_s):
+        words = f"the client stood still for {facts.wakeup_lag_max_s:.3g} s"
+        yield _invalid("standstill", f"{words}, above {bounds.max_standstill_s:g} s: its times are not the server's")
     if _over(facts.steal_share, bounds.steal_invalid):
         yield _invalid("steal", f"the host took {facts.steal_share:.1%} of the time, above {bounds.steal_invalid:.1%}")
     elif _over(facts.steal_share, bounds.steal_warning):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from bench.policy.pause import standstill_s
 from bench.policy.statistics import SAMPLES_NEEDED
 from bench.report.numbers import count, number, of_things, percent, seconds
 from bench.report.visible import visible
@@ -19,12 +20,15 @@ Kind = Literal[
     "different_work",
     "unfinished",
     "resumed",
+    "refused_keys",
+    "cached",
     "failures",
     "short",
     "few",
     "never_full",
     "spread",
     "too_quick",
+    "stood_still",
     "late",
     "cut",
     "estimated",
@@ -58,6 +62,11 @@ _WORDS: Final[dict[Kind, tuple[str, str]]] = {
         "Resumed",
         "Times are those of its starts one behind the other, without the pauses; the table of starts has what changed.",
     ),
+    "refused_keys": ("A key is not accepted", "Its calls went elsewhere; check the key."),
+    "cached": (
+        "Answers came from the cache",
+        "They count as tasks and successes; times, throughput, tokens and requests are of calls.",
+    ),
     "failures": ("Tasks failed", "Times are of successes only; the error table says what happened."),
     "short": ("Shorter than 10 s", "Start and end weigh heavily in throughput; run more tasks for a steady figure."),
     "few": (
@@ -72,6 +81,10 @@ _WORDS: Final[dict[Kind, tuple[str, str]]] = {
     ),
     "spread": ("Latency varies", "Look at the distribution, not at the mean."),
     "too_quick": ("Tasks shorter than 1 ms", "At this scale clock and scheduler are part of the figure."),
+    "stood_still": (
+        "The harness stood still",
+        "It was stopped, or starved: times are too long by as much, which is not the server's doing. Run it again.",
+    ),
     "late": ("The machine woke the harness late", "Times may be too long by as much; close what else is running."),
     "cut": ("Answers ended at max_tokens", "They count as successes, cut short; raise --max-tokens for whole answers."),
     "estimated": ("Tokens were estimated", "The server sent no usage: a chunk was taken for a token."),
@@ -127,7 +140,7 @@ def cautions(shown: Sequence[ShownRun], fonts: ChartFonts) -> tuple[Caution, ...
         cases = [("" if alone else item.name, said) for item in shown if (said := check(item)) is not None]
         if cases:
             found.append(Caution(kind=kind, cases=_in_common(cases, len(shown))))
-    if any(item.run.manifest.endpoint.get("provider") == "simulator" for item in shown):
+    if any(any(asked.get("provider") == "simulator" for asked in item.run.manifest.asked) for item in shown):
         found.append(Caution(kind="simulated", cases=()))
     # The page may be read where these characters have no glyph either: their numbers can always be read.
     special: tuple[tuple[Kind, dict[str, str]], ...] = (
@@ -162,6 +175,19 @@ def _resumed(item: ShownRun) -> str | None:
     return f"{count(starts)} starts" if starts > 1 else None
 
 
+def _refused_keys(item: ShownRun) -> str | None:
+    warnings = [said for row in item.run.summary.routes if (said := row.warning) is not None]
+    return visible("; ".join(warnings), at_most=300) if warnings else None
+
+
+def _cached(item: ShownRun) -> str | None:
+    cached = item.run.summary.cached
+    if cached is None:
+        return None
+    saved = of_things(cached.prompt_tokens + cached.completion_tokens, "token")
+    return f"{count(cached.tasks)} of {of_things(item.run.summary.tasks.ok, 'successful task')}, {saved} saved"
+
+
 def _failures(item: ShownRun) -> str | None:
     tasks = item.run.summary.tasks
     return f"{count(tasks.failed)} of {of_things(tasks.ok + tasks.failed, 'task')}" if tasks.failed else None
@@ -179,6 +205,9 @@ def _few(item: ShownRun) -> str | None:
 
 def _never_full(item: ShownRun) -> str | None:
     peak = item.run.summary.in_flight.peak
+    if item.run.summary.routes:
+        # What its providers take at once is less than N as a rule.
+        return None
     return f"at most {count(peak)} of {count(item.concurrency)} in flight" if 0 < peak < item.concurrency else None
 
 
@@ -193,6 +222,11 @@ def _spread(item: ShownRun) -> str | None:
 def _too_quick(item: ShownRun) -> str | None:
     least = item.run.summary.service_s.min
     return f"{seconds(least)}" if least is not None and least < _TOO_QUICK_S else None
+
+
+def _stood_still(item: ShownRun) -> str | None:
+    still_s = standstill_s(item.run.summary.harness.wakeup_lag_max_s)
+    return None if still_s is None else f"for {seconds(still_s)}"
 
 
 def _late(item: ShownRun) -> str | None:
@@ -214,12 +248,15 @@ def _estimated(item: ShownRun) -> str | None:
 _CHECKS: Final[dict[Kind, Callable[[ShownRun], str | None]]] = {
     "unfinished": _unfinished,
     "resumed": _resumed,
+    "refused_keys": _refused_keys,
+    "cached": _cached,
     "failures": _failures,
     "short": _short,
     "few": _few,
     "never_full": _never_full,
     "spread": _spread,
     "too_quick": _too_quick,
+    "stood_still": _stood_still,
     "late": _late,
     "cut": _cut,
     "estimated": _estimated,

@@ -1,10 +1,12 @@
-"""A report as Markdown for a pull request: what came out, in at most about 60 lines, on standard output."""
+"""A report as Markdown for a pull request: what came out, in 60 lines or so, on standard output."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
+from bench.experiment.headline import first_metric
+from bench.report.experiment.goals import goal_tables
 from bench.report.experiment.plan import heading as experiment_heading
 from bench.report.experiment.shown import read
 from bench.report.experiment.tables import arms_table, reasons_table
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
     from bench.report.table import Cell, Table
 
-#: Rows of each table: together with headings and the first sentences a page stays within 60 lines.
-_ARMS_AT_MOST: Final = 14
+#: Rows of each table: together with headings and the first sentences a page stays within 60 lines, and within 80 where
+#: objectives or arrivals have tables as well.
+_ARMS_AT_MOST: Final = 12
+_GOALS_AT_MOST: Final = 6
 _VERDICTS_AT_MOST: Final = 10
 _REASONS_AT_MOST: Final = 7
 _RUNS_AT_MOST: Final = 12
@@ -54,16 +58,17 @@ def code(text: str) -> str:
 
 
 def experiment_markdown(directory: Path) -> str:
-    """Return an experiment's page: first sentences, arms, verdicts on throughput, and what does not count.
+    """Return an experiment's page: first sentences, arms, what was asked of them, verdicts, and what does not count.
+
+    The verdicts are those on what the first sentence is about.
 
     Raises:
         ConfigError: It cannot be read, or is damaged.
     """
     shown = read(directory)
     analysis = shown.analysis
-    throughput = next(
-        table for table in comparison_tables(shown, decided_first=True) if table.name == "verdicts-throughput"
-    )
+    judged = f"verdicts-{first_metric(shown.experiment.plan).replace('_', '-')}"
+    verdicts = next(table for table in comparison_tables(shown, decided_first=True) if table.name == judged)
     lines = [f"## {escaped(experiment_heading(shown))}", ""]
     lines += [f"{escaped(sentence)}  " for sentence in analysis.headline[:_SENTENCES_AT_MOST]]
     notes = [*(f"not alike: {words}" for words in analysis.differences), *analysis.warnings]
@@ -71,8 +76,12 @@ def experiment_markdown(directory: Path) -> str:
         lines += ["", *(f"- {escaped(note)}" for note in notes[:_WARNINGS_AT_MOST])]
         lines += [f"- and {len(notes) - _WARNINGS_AT_MOST} more"] if len(notes) > _WARNINGS_AT_MOST else []
     lines += ["", *_table(arms_table(shown, directory, highest_first=True), _ARMS_AT_MOST)]
-    lines += ["", *_table(throughput, _VERDICTS_AT_MOST)]
-    lines += ["", *_table(reasons_table(shown), _REASONS_AT_MOST)]
+    for goals in goal_tables(shown):
+        lines += ["", *_table(goals, _GOALS_AT_MOST)]
+    lines += ["", *_table(verdicts, _VERDICTS_AT_MOST)]
+    reasons = reasons_table(shown)
+    lines += ["", *_table(reasons, _REASONS_AT_MOST)]
+    lines += ["", escaped(reasons.intro)] if reasons.rows and reasons.intro else []
     again = code(shown.experiment.command)
     lines += ["", f"Experiment {escaped(shown.experiment.experiment_id)}; again: {again}"]
     return "\n".join(lines) + "\n"
@@ -86,10 +95,10 @@ def runs_markdown(runs: Sequence[Path]) -> str:
     """
     shown = arrange([load(run) for run in dict.fromkeys(run.resolve() for run in runs)], ChartFonts())
     wanted = ("runs", "times", "latency", "ttft", "errors")
-    found = [table for table in tables(shown) if table.name in wanted]
+    found = [table for table in tables(shown) if table.name in (*wanted, "routes")]
     lines = [f"## {escaped(heading(shown))}", "", *(f"{escaped(sentence)}  " for sentence in lead(shown))]
     for table in found:
-        lines += ["", *_table(table, _RUNS_AT_MOST if len(found) < len(wanted) - 1 else _REASONS_AT_MOST)]
+        lines += ["", *_table(table, _RUNS_AT_MOST if len(shown) == 1 else _REASONS_AT_MOST)]
     return "\n".join(lines) + "\n"
 
 

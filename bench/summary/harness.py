@@ -37,6 +37,7 @@ def harness_figures(segments: tuple[Segment, ...], tasks: int) -> HarnessFigures
         cpu_us_per_task=((cpu_s or 0.0) - (startup_cpu_s or 0.0)) * 1e6 / tasks if known else None,
         peak_pss_bytes=None if peak is None else int(peak),
         wakeup_lag_p99_s=combined("wakeup_lag_p99_s", max),
+        wakeup_lag_max_s=combined("wakeup_lag_max_s", max),
         server_cpu_s=combined("server_cpu_s", sum),
         **{name: None if (value := combined(name, sum)) is None else int(value) for name in _COUNTS},
         open_files=None if (files := combined("open_files", max)) is None else int(files),

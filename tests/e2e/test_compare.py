@@ -55,6 +55,23 @@ def test_an_experiment_is_whole(tmp_path: Path) -> None:
         for cell in measured
     }
     assert len(pids) == len(measured)
+    again_with_a_slower_server(tmp_path, directory.name, experiment)
+
+
+def again_with_a_slower_server(folder: Path, baseline: str, before: Experiment) -> None:
+    """Show that cells have the baseline's tasks, whatever the server's pace is now."""
+    server = ("--simulator", "ttft=0.05", "itl=0.002", "tokens=6", "--no-report")
+    shape = ("--modes", "asyncio", "-c", "4", "--client", "lean", "--min-duration", "0.2", "--repeats", "1")
+    done = compare("compare", *shape, *server, "--baseline", baseline, cwd=folder)
+    assert done.returncode in {0, 1}, done.stderr
+    assert f"baseline: {baseline}; as many tasks as it had" in done.stderr
+    (other,) = {path.parent for path in (folder / "results").glob("*/" + EXPERIMENT)} - {folder / "results" / baseline}
+    now = load(other)
+    assert now.plan.tasks == before.plan.tasks
+    assert now.plan.source == before.plan.source is not None
+    assert {cell.workload for each in (now, before) for cell in each.cells if cell.kind == "measurement"} == {
+        before.cells[-1].workload
+    }
 
 
 def test_r31_what_the_client_adds_is_measured_in_every_cell(tmp_path: Path) -> None:
@@ -86,9 +103,12 @@ def test_r44_an_interrupted_experiment_is_gone_on_with(tmp_path: Path, start: St
     assert len(keys) == len(set(keys)) == 2 + 9
 
 
-def test_r49_an_open_loop_that_gets_too_much_is_marked(tmp_path: Path) -> None:
-    """At twice what two slots can answer every cell is in overload, by name; the ceiling is asked as fast as it can."""
-    options = ("--modes", "asyncio", "-c", "2", "--client", "lean", "--min-duration", "0.5", "--repeats", "1")
+def test_r49_an_open_loop_that_gets_too_much_is_stopped_and_marked(tmp_path: Path) -> None:
+    """At twice what two slots can answer every cell is ended and in overload; the ceiling is asked as fast as it can.
+
+    A cell that is ended for it is whole: its records are kept, and it is judged like the others.
+    """
+    options = ("--modes", "asyncio", "-c", "2", "--client", "lean", "--min-duration", "2", "--repeats", "1")
     server = ("--simulator", "ttft=0.03", "itl=0", "tokens=2", "--no-report")
     done = compare("compare", *options, "--rate", "120", "--slo", "latency_p50<1ms", *server, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
@@ -102,6 +122,9 @@ def test_r49_an_open_loop_that_gets_too_much_is_marked(tmp_path: Path) -> None:
         assert cell.facts.offered_per_s == pytest.approx(120.0)
         assert (cell.facts.achieved_per_s or 0) < 90
         assert "overload" in {reason.rule for reason in cell.reasons}
+        assert (cell.exit_code, cell.error) == (1, None)
+        assert cell.work is not None
+        assert 40 < cell.work.tasks == cell.tasks < 0.8 * experiment.plan.tasks[2]
         assert [(str(each.objective), each.met) for each in cell.objectives] == [("latency_p50<0.001s", False)]
     assert "Arrivals" in done.stdout
     assert "1 of 1" in done.stdout, "the block is said to be in overload"
@@ -182,6 +205,9 @@ def kept(folder: Path, name: str, experiment: Experiment) -> str:
         (("--modes", "hybrid", "-c", "1"), "hybrid takes at least 2"),
         (("--repeats", "0"), "--repeats"),
         (("--concurrency", "0"), "--concurrency"),
+        (("--gate", "asyncio.throughput >= 0.95 * baseline"), "add --baseline EXPERIMENT"),
+        (("--baseline", "nothing"), "'nothing' is no experiment"),
+        (("--modes", "multiprocessing", "asyncio", "-c", "1", "100000"), "is the most that fits"),
     ],
 )
 def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -190,3 +216,4 @@ def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...], said: str) -> N
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists(), "not even the first request was sent"

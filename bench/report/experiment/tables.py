@@ -89,13 +89,15 @@ def reasons_table(shown: ShownExperiment) -> Table:
         for each in shown.arms
         if each.row.invalid
     )
+    unchecked = " ".join(f"{visible(words[:1].upper() + words[1:])}." for words in shown.analysis.unchecked)
     return Table(
         name="reasons",
         title="What does not count, and why",
-        intro=" ".join(f"{visible(words[:1].upper() + words[1:])}." for words in shown.analysis.unchecked),
+        intro=unchecked,
         columns=texts("arm", "blocks that count", "reasons"),
         rows=rows,
-        empty="Every cell counts.",
+        # That nothing speaks against a cell is said together with what nobody looked at.
+        empty=f"Every cell counts. {unchecked}".strip(),
     )
 
 
@@ -148,6 +150,7 @@ def conditions_table(shown: ShownExperiment) -> Table:
                 *cells(*(percent(getattr(around, name)) for name in _SHARES)),
                 *cells(_of_a_core(around.server_cpu_share), in_unit(around.server_lateness_p99_s, "ms")),
                 *cells(*map(_whole, (around.server_peak_in_flight, around.server_connections))),
+                *cells(in_unit(cell.facts.wakeup_lag_p99_s, "ms")),
             )
         )
     return Table(
@@ -155,11 +158,12 @@ def conditions_table(shown: ShownExperiment) -> Table:
         title="Conditions: what machine and server did",
         intro="Steal: CPU time that the hypervisor took. Foreign: used by neither the harness nor its own server. "
         "Pressure: share of the time in which something waited for a CPU. Server: the experiment's own; its CPU as a "
-        "share of one core, and how late it sent.",
+        "share of one core, and how late it sent. Wake-up lag: how late a sleeping thread of the client woke; n/a in a "
+        "cell too short for the percentile.",
         columns=(
             *texts("cell"),
             *figures("steal", "CPU in use", "foreign CPU", "pressure", "server CPU", "server late p99 (ms)"),
-            *figures("most at the server", "connections"),
+            *figures("most at the server", "connections", "wake-up lag p99 (ms)"),
         ),
         rows=tuple(rows),
         folded=True,

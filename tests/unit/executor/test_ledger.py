@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,8 +12,11 @@ import msgspec
 import pytest
 
 from bench.errors import JournalError, WorkloadError
+from bench.executor.arrivals import Schedule
 from bench.executor.ledger import Ledger
 from bench.journal import TASKS, WORKLOAD, Journal, iter_lines
+from bench.policy.arrivals import constant
+from bench.policy.overload import OVERLOADED, Overload
 from bench.stop import StopSignal
 from tests.clocks import NS_PER_S, PRESENT_NS, VirtualClock
 from tests.disks import files_limited_to
@@ -273,7 +277,7 @@ def test_an_open_loop_hands_out_what_arrives_next(open_desk: Callable[[Iterable[
     """
     desk = open_desk([])
     tasks = iter([make_task(n) for n in range(4)])
-    ledger = Ledger(tasks, desk.journal, [], desk.clock, desk.stop, iter([0.0, 0.5, 0.5, 2.0]))
+    ledger = Ledger(tasks, desk.journal, [], desk.clock, desk.stop, Schedule(iter([0.0, 0.5, 0.5, 2.0])))
     desk.clock.advance_to(PRESENT_NS + NS_PER_S)
     ledger.begin()
     early = [ledger.draw(), ledger.draw()]
@@ -281,3 +285,33 @@ def test_an_open_loop_hands_out_what_arrives_next(open_desk: Callable[[Iterable[
     drawn = [*early, ledger.draw(), ledger.draw()]
     assert [(one.scheduled_ns - PRESENT_NS) / NS_PER_S for one in drawn if one] == [1.0, 1.5, 1.5, 3.0]
     assert ledger.draw() is None
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["records", "lines"])
+def test_r49_a_run_that_gets_more_than_is_answered_takes_no_more(
+    open_desk: Callable[[Iterable[Task]], Desk],
+    *,
+    encoded: bool,
+) -> None:
+    """Once both what is under way and the wait for a first token rise, the intake ends, with its reason.
+
+    What is in flight goes on, and is kept.
+    """
+    desk = open_desk([])
+    arrivals = Schedule(constant(100.0), Overload()).since(PRESENT_NS)
+    ledger = Ledger(map(make_task, itertools.count()), desk.journal, [], desk.clock, desk.stop, arrivals)
+    ledger.begin()
+    for number in range(1000):
+        if ledger.draw() is None:
+            break
+        # Half as many are answered as arrive, by a single slot.
+        at_s, ended_s = number / 100, number / 50 + 0.02
+        times = {"scheduled_s": at_s, "started_s": ended_s - 0.02, "first_token_s": ended_s - 0.01, "ended_s": ended_s}
+        result = make_result(number, **times)
+        ledger.emit(msgspec.json.encode(result) if encoded else result)
+        if ledger.error is not None:
+            assert desk.stop.wait_draining(60)
+    assert 100 < number < 400
+    assert str(ledger.error) == OVERLOADED
+    assert not desk.stop.cancelled
+    assert desk.journal.recorded == number

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.experiment.plan import cell_seed, cell_tasks, estimate_s, make_arms, make_plan
+from bench.experiment.plan import as_in_baseline, cell_seed, cell_tasks, estimate_s, make_arms, make_plan
 from bench.experiment.records import Arm, Pace, Plan
 from bench.policy.schedule import schedule
 
@@ -108,3 +108,13 @@ def test_more_slots_of_more_processes_cost_more_time_to_start() -> None:
     """The estimate knows that worker processes are started one by one."""
     few, many = (Arm(name="a", mode="multiprocessing", concurrency=n, client="lean") for n in (8, 64))
     assert estimate_s(many, 64, latency_s=0.0, cores=2) > estimate_s(few, 64, latency_s=0.0, cores=2) + 3
+
+
+def test_r40_tasks_of_a_baseline_are_kept_where_they_are_enough() -> None:
+    """Cells get the baseline's tasks on a slower server and on one a little faster, and more where those would not do.
+
+    An N that the baseline does not have gets what the pace asks for.
+    """
+    assert as_in_baseline({8: 64, 16: 120}, {8: 69}) == {8: 69, 16: 120}
+    assert as_in_baseline({8: 75}, {8: 69}) == {8: 69}
+    assert as_in_baseline({8: 140}, {8: 69}) == {8: 140}

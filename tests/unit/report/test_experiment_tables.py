@@ -12,6 +12,7 @@ from bench.experiment.store import load, save
 from bench.policy.objectives import parse_objectives
 from bench.policy.validity import check_cell
 from bench.report.experiment import charts
+from bench.report.experiment.build import build_experiment_report
 from bench.report.experiment.curves import in_flight, spreads, top_times
 from bench.report.experiment.goals import goal_tables
 from bench.report.experiment.meanings import meanings_table
@@ -235,6 +236,11 @@ def test_r49_overload_stands_in_the_table_of_arrivals_and_of_validity(tmp_path: 
     assert dict(facts_of(found))["Load"] == "open loop, 60.0 arrivals/s, N = 8"
     assert [each.name for each in comparison_tables(found) if not each.folded] == ["verdicts-latency-p50"]
     assert charts.latency(found).caption.startswith("From the arrival of the task")
+    text = experiment_markdown(directory)
+    assert "| openai/asyncio@8 | 60.0 | 46.5 | 6 | in 6 of 6 blocks |" in text
+    (first,) = (each for each in comparison_tables(found) if not each.folded)
+    assert len(text.splitlines()) <= 80
+    assert f"**{escaped(first.title)}**" in text, "the verdicts that the first sentence is about"
 
 
 def test_objectives_on_percentiles_have_a_table(tmp_path: Path) -> None:
@@ -253,6 +259,7 @@ def test_objectives_on_percentiles_have_a_table(tmp_path: Path) -> None:
     assert column(table, "outcome") == ["met", "too few samples"] * 2
     assert column(table, "median over blocks (ms)")[:2] == ["200", "n/a"]
     assert "met latency<20s." in charts.success(found).caption
+    assert r"| openai/asyncio@8 | latency\_p50\<1s | met | 200 |" in experiment_markdown(directory)
 
 
 def test_an_experiment_without_either_has_no_such_table(tmp_path: Path) -> None:
@@ -261,6 +268,19 @@ def test_an_experiment_without_either_has_no_such_table(tmp_path: Path) -> None:
 
 
 def test_r41_what_was_not_checked_is_said_where_validity_is(tmp_path: Path) -> None:
-    """The table of what does not count names what was not measured at all."""
-    intro = reasons_table(shown(tmp_path, Made(modes=("asyncio",), kept=0))).intro
+    """Page and Markdown name what no cell measured and what it takes, also where every cell counts; its figure is n/a.
+
+    The lag with which a thread wakes is such a figure in short cells.
+    """
+    counting = shown(tmp_path / "counting", Made(modes=("asyncio",), kept=0))
+    assert reasons_table(counting).rows == ()
+    page = build_experiment_report(counting.directory).read_text(encoding="utf-8")
+    for said in (page, experiment_markdown(counting.directory).replace("\\", "")):
+        assert "ot measured in any cell, so that no rule about it was checked: " in said
+        assert "wakeup_lag_p99_s (takes 662 samples, a cell of 13 s)" in said
+    assert set(column(conditions_table(counting), "wake-up lag p99 (ms)")) == {"n/a"}
+    barred = shown(tmp_path / "barred", Made(modes=("asyncio",), kept=0, foreign=("asyncio",)))
+    intro = reasons_table(barred).intro
+    assert reasons_table(barred).rows
     assert intro.startswith("Not measured in any cell, so that no rule about it was checked: ")
+    assert escaped(intro) in experiment_markdown(barred.directory)
