@@ -16,7 +16,7 @@ from bench.clock import NS_PER_S
 from bench.providers import Endpoint, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.clients._base import AsyncClient
 
@@ -49,6 +49,9 @@ class Driver(Protocol):
     def call(self, request: Request, within_s: float = 10.0) -> Reply:
         """Make a call and wait for its end."""
 
+    def call_behind(self, busy: Callable[[], None], request: Request, calls: int) -> list[Reply]:
+        """Make calls at once, right after `busy` has kept the client from everything, its event loop included."""
+
     def cancel(self, calls: Sequence[Future[Reply]]) -> None:
         """Give up the calls under way, in the way of this kind of client, from another thread than theirs."""
 
@@ -80,6 +83,11 @@ class SyncDriver:
     def call(self, request: Request, within_s: float = 10.0) -> Reply:
         """See Driver."""
         return self.start(request, within_s).result(within_s + 10)
+
+    def call_behind(self, busy: Callable[[], None], request: Request, calls: int) -> list[Reply]:
+        """See Driver."""
+        busy()
+        return [call.result(20) for call in [self.start(request) for _ in range(calls)]]
 
     def cancel(self, calls: Sequence[Future[Reply]]) -> None:  # noqa: ARG002 - this kind gives up all it has
         """See Driver."""
@@ -115,6 +123,19 @@ class AsyncDriver:
     def call(self, request: Request, within_s: float = 10.0) -> Reply:
         """See Driver."""
         return self.start(request, within_s).result(within_s + 10)
+
+    def call_behind(self, busy: Callable[[], None], request: Request, calls: int) -> list[Reply]:
+        """See Driver."""
+
+        async def first() -> Reply:
+            busy()  # in the step in which the calls begin: between steps the loop would see what it missed
+            return await self._client.call(request, _deadline_ns(10.0))
+
+        async def made() -> list[Reply]:
+            others = (self._client.call(request, _deadline_ns(10.0)) for _ in range(calls - 1))
+            return await asyncio.gather(first(), *others)
+
+        return asyncio.run_coroutine_threadsafe(made(), self._loop).result(20)
 
     def cancel(self, calls: Sequence[Future[Reply]]) -> None:
         """See Driver."""

@@ -93,7 +93,7 @@ class FaultServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="faultserver", daemon=True)
         self._ready = threading.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
         self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
         self._port = 0
         self.exchanges: list[Exchange] = []
@@ -126,17 +126,14 @@ class FaultServer:
             return self._changed.wait_for(lambda: condition(self), within_s)
 
     def hang_up_idle(self) -> None:
-        """Close every connection, as a server does with those that were idle for too long."""
-        closed = threading.Event()
+        """Close every connection, as a server does with those that were idle for too long; return when clients know."""
 
-        def close() -> None:
-            for task in self._tasks:
-                task.cancel()
-            closed.set()
+        async def close() -> None:
+            conversations = dict(self._writers)
+            await self._end_conversations()
+            await asyncio.gather(*(writer.wait_closed() for writer in conversations.values()), return_exceptions=True)
 
-        self._loop.call_soon_threadsafe(close)
-        closed.wait()
-        self.wait_until(lambda server: server.open_connections == 0)
+        asyncio.run_coroutine_threadsafe(close(), self._loop).result()
 
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -151,14 +148,17 @@ class FaultServer:
         server.close()
         for transport in list(self._transports):
             transport.abort()  # what a client has not read will never be read
-        for task in list(self._tasks):
+        await self._end_conversations()
+
+    async def _end_conversations(self) -> None:
+        tasks = [task for task in self._writers if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
+        self._writers[task] = writer
         self._transports.add(writer.transport)
         connection = self.connections
         self._count("connections", 1)
@@ -171,8 +171,7 @@ class FaultServer:
         finally:
             writer.close()
             self._count("open_connections", -1)
-            if task is not None:
-                self._tasks.discard(task)
+            del self._writers[task]
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> bool:
         """Take one request and let the script answer it; return False at the connection's end."""

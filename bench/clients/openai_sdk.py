@@ -45,6 +45,10 @@ _BROKEN: Final = (
 _UNCONNECTED: Final = (httpx2.ConnectError, aiohttp.ClientConnectorError)
 _LATE: Final = (httpcore2.ConnectTimeout, httpcore2.PoolTimeout)
 
+#: What aiohttp says where a connection closes before the request's first byte is handed to it. It writes a head and a
+#: body that are all there in one piece: with these words nothing of the request has left.
+_UNSENT: Final = "Cannot write to closing transport"
+
 _HEADERS: Final = {"Accept-Encoding": "identity"}
 
 
@@ -168,9 +172,9 @@ class OpenAIAsyncClient:
             async with scope:
                 watch.begin()
                 if request.stream:
-                    await self._read_stream(await self._create(**body), collector)
+                    await self._read_stream(await self._ask(body), collector)
                 else:
-                    take_answer(await self._create(**body), collector, self._translator)
+                    take_answer(await self._ask(body), collector, self._translator)
         except Exception as error:  # noqa: BLE001 - the call's edge: a failure is data
             if isinstance(error, TimeoutError) and scope.expired():
                 error = collector.timed_out()
@@ -183,6 +187,19 @@ class OpenAIAsyncClient:
     async def aclose(self) -> None:
         """Close the connections; no call may be under way."""
         await self._sdk.close()
+
+    async def _ask(self, body: dict[str, object]) -> Any:  # noqa: ANN401 - a stream or an answer, as `create` has it
+        """Send a request, once more where its connection closed before anything of it left.
+
+        aiohttp takes an idle connection whose end the event loop has not read yet. It reads the ends of all of them
+        before it writes, so that the second time finds a connection that stands, or makes one.
+        """
+        try:
+            return await self._create(**body)
+        except openai.APIConnectionError as error:
+            if not _unsent(error):
+                raise
+        return await self._create(**body)
 
     async def _read_stream(self, stream: openai.AsyncStream[ChatCompletionChunk], collector: Collector) -> None:
         """Feed a stream to the collector."""
@@ -235,6 +252,13 @@ def _body(request: Request, extra_body: dict[str, object]) -> dict[str, object]:
     if request.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
+
+
+def _unsent(error: BaseException | None) -> bool:
+    """Return whether a connection closed before anything of the request left."""
+    while error is not None and not isinstance(error, aiohttp.ClientConnectionResetError):
+        error = error.__cause__
+    return error is not None and str(error) == _UNSENT
 
 
 def _translated(error: Exception, collector: Collector, translator: Translator, *, stream: bool) -> CallError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from bench.environment import raise_open_files, usable_cores
 from bench.errors import ConfigError
 from bench.executor.headroom import headroom
-from bench.policy.preflight import Load, Shortage, shortage
+from bench.policy.preflight import Load, Resource, Shortage, shortage
 
 if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
@@ -40,21 +40,30 @@ def prepare_machine(config: ConcurrentConfig, requests: int, *, own_server: bool
         raise _refused(load, lacking)
 
 
-def _refused(load: Load, lacking: Shortage) -> ConfigError:
+def said(load: Load, lacking: Shortage) -> str:
+    """Say what a load needs, what there is of it, and the largest N that fits."""
     match lacking.resource:
         case "files":
             needed, left = f"{lacking.needed} open files", f"{lacking.room.left} more can be opened"
-            way = "raise the limit of open files (ulimit -Hn shows it)"
         case "tasks":
             needed, left = f"{lacking.needed} threads and processes", f"{lacking.room.left} more can be started"
-            way = "raise that limit, or choose --mode asyncio"
         case "memory":
             needed, left = f"{lacking.needed / _MB:,.0f} MB of memory", f"{lacking.room.left / _MB:,.0f} MB can be had"
-            way = "choose --mode hybrid or asyncio, whose slots share memory"
         case _:
             assert_never(lacking.resource)
     fits = f"--concurrency {lacking.fits} is the most that fits" if lacking.fits else "not even --concurrency 1 fits"
-    message = (
-        f"--concurrency {load.slots} in mode {load.mode} needs {needed}, and {left} ({lacking.room.limit}): {fits}"
-    )
-    return ConfigError(message, f"use --concurrency {lacking.fits}, or {way}" if lacking.fits else way)
+    return f"--concurrency {load.slots} in mode {load.mode} needs {needed}, and {left} ({lacking.room.limit}): {fits}"
+
+
+def _refused(load: Load, lacking: Shortage) -> ConfigError:
+    ways: dict[Resource, str] = {
+        "files": "raise the limit of open files (ulimit -Hn shows it)",
+        "tasks": "raise that limit, or choose --mode asyncio",
+        "memory": "choose --mode hybrid or asyncio, whose slots share memory",
+    }
+    way = ways[lacking.resource]
+    if not lacking.fits:
+        return ConfigError(said(load, lacking), way)
+    # More processes than slots are refused too.
+    fewer = f" --processes {lacking.fits}" if load.mode == "hybrid" and load.processes > lacking.fits else ""
+    return ConfigError(said(load, lacking), f"use --concurrency {lacking.fits}{fewer}, or {way}")

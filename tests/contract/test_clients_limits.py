@@ -257,6 +257,19 @@ def test_a_connection_closed_while_idle(serve: Serve, connect: Connect) -> None:
     assert server.connections == 2
 
 
+def test_connections_closed_while_idle_and_busy(serve: Serve, connect: Connect) -> None:
+    """Idle connections that close while the client does something else, unseen, cost the next calls new ones only."""
+    slots = 4
+    server = serve(in_rounds(slots, (streamed(*HELLO),)))
+    driver = connect(server.base_url, slots=slots)
+    calls = [driver.start(ask()) for _ in range(slots)]
+    assert [call.result(20).error for call in calls] == [None] * slots
+    for round_ in range(2, 6):
+        replies = driver.call_behind(server.hang_up_idle, ask(), slots)
+        assert [reply.error for reply in replies] == [None] * slots
+        assert server.connections == round_ * slots
+
+
 def test_a_stream_whose_end_comes_late(serve: Serve, connect: Connect) -> None:
     """The few bytes after a stream's last event are awaited for a moment, so that the connection can be used again."""
 

@@ -14,9 +14,12 @@ from bench.errors import ConfigError
 from bench.journal import write_atomically
 from bench.report.build import write_charts
 from bench.report.chart import NAMES
+from bench.report.markdown import code, escaped
 from tests.browser import browser
 from tests.command import records, start, the_run
 from tests.echoserver import echo_server
+from tests.faultserver import FaultServer
+from tests.wire import answer, sending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 
 #: Run by a page that takes text for markup: it would be seen in the window's title.
 MARKUP: Final = "<img src=x onerror=\"document.title='fired'\"><script>document.title='fired'</script></style></svg>"
+
+#: Done by a terminal that is given it: a cleared screen, another title, a line that runs backwards.
+ACTING: Final = "\x1b[2J\x1b]0;title\x07\u202e"
+
+#: Done by a program that shows Markdown.
+MARKDOWN: Final = "| a |\n|---|\n![i](http://h/i) [l](x:y) `c` ``d`` # no heading $x$ {{7}} *b* _i_ ~~s~~ <b> &lt; \\|"
 
 TOPICS: Final = (
     "长" * 10_000,
@@ -84,7 +93,7 @@ def wild_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("wild")
     with echo_server() as server:
         command = start(
-            *("--base-url", server.base_url, "--model", MARKUP, "--client", "lean", "--retries", "0"),
+            *("--base-url", server.base_url, "--model", MARKUP + ACTING, "--client", "lean", "--retries", "0"),
             *("--prompts", str(wild_file(folder / "wild.jsonl")), "--log-level", "debug", "--output", "all.json"),
             cwd=folder,
         )
@@ -142,17 +151,28 @@ def test_f45_no_name_of_a_file_comes_from_a_topic(wild_run: tuple[Path, str]) ->
     assert all(re.fullmatch(r"(charts/)?[a-z_-]+\.(json|jsonl|log|html|png)", name) for name in names), names
 
 
-def test_f47_markdown_stays_a_table(wild_run: tuple[Path, str], start: StartCommand) -> None:
+def test_f47_markdown_stays_a_table(wild_run: tuple[Path, str], tmp_path: Path, start: StartCommand) -> None:
     """Text from outside adds no row, column, link, picture or markup to the Markdown of a report."""
-    run, _ = wild_run
-    command = start("report", str(run), "--markdown", cwd=run.parent)
+    with FaultServer(sending(answer({"error": {"message": MARKDOWN}}, "400 Bad Request"))) as server:
+        to = ("--base-url", server.base_url, "--model", MARKUP, "--client", "lean", "--topics", MARKDOWN)
+        command = start(*to, "--no-report", "--quiet", cwd=tmp_path)
+        _, err = command.communicate(timeout=60)
+    assert command.returncode == 1, err
+    command = start("report", str(wild_run[0]), str(the_run(tmp_path / "results")), "--markdown", cwd=tmp_path)
     text, err = command.communicate(timeout=60)
     assert command.returncode == 0, err
+    assert "no heading" in text, "what the server said is in it"
     assert acts_on_a_terminal(text) == []
-    bare = re.sub(r"\\.", "", re.sub(r"(`+).+?\1", "", text))
-    assert not re.search(r"[<\[{$]", bare), bare
+    bare = re.sub(r"^## |^\*\*|\*\*$", "", re.sub(r"\\.", "", text), flags=re.MULTILINE)
+    assert not re.search(r"[\\`*_{}\[\]<>~#&$]", bare), bare
     for block in re.findall(r"(?:^\|.*\n)+", bare, re.MULTILINE):
         assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_f47_text_for_markdown_stays_on_its_line() -> None:
+    """What is put into Markdown has no line break of its own, and writes marks of direction out."""
+    assert escaped("two\r\n\nlines\u2028more \u202e") == "two lines more \\\\u202e"
+    assert code("two\n\nlines `` \u202e") == "```two lines `` \\u202e```"
 
 
 def test_f49_the_page_forbids_itself_everything(wild_run: tuple[Path, str]) -> None:

@@ -59,28 +59,31 @@ def run(
 
 
 @pytest.mark.parametrize(
-    ("mode", "client"),
+    ("mode", "client", "limit"),
     [
-        ("threading", "lean"),
-        ("asyncio", "lean"),
-        pytest.param("multiprocessing", "lean", marks=pytest.mark.full),
-        pytest.param("threading", "openai", marks=pytest.mark.full),
-        pytest.param("asyncio", "openai", marks=pytest.mark.full),
+        ("threading", "lean", 70),
+        ("asyncio", "lean", 70),
+        pytest.param("multiprocessing", "lean", 70, marks=pytest.mark.full),
+        # The limit is that of each process, and half of the slots are in each.
+        pytest.param("hybrid", "lean", 50, marks=pytest.mark.full),
+        pytest.param("threading", "openai", 70, marks=pytest.mark.full),
+        pytest.param("asyncio", "openai", 70, marks=pytest.mark.full),
     ],
 )
 def test_f11_too_few_open_files_are_said_before_anything_is_sent(
-    mode: Mode, client: str, tmp_path: Path, server: SimulatorProcess
+    mode: Mode, client: str, limit: int, tmp_path: Path, server: SimulatorProcess
 ) -> None:
     """Where N takes more open files than may be had the run ends with 2, naming limit, need and an N that does work."""
     server.reset()
-    to = ("--base-url", server.base_url, "--model", "m", "-m", mode, "--client", client)
-    refused = run(*to, "-c", "64", cwd=tmp_path, before=limited(70, 70))
+    processes = ("--processes", "2") if mode == "hybrid" else ()
+    to = ("--base-url", server.base_url, "--model", "m", "-m", mode, "--client", client, *processes)
+    refused = run(*to, "-c", "64", cwd=tmp_path, before=limited(limit, limit))
     assert refused.returncode == 2, refused.stderr
-    assert "RLIMIT_NOFILE 70" in refused.stderr
+    assert f"RLIMIT_NOFILE {limit}" in refused.stderr
     assert re.search(r"needs \d+ open files", refused.stderr)
     assert (server.stats().requests, list((tmp_path / "results").glob("*"))) == (0, [])
     (fits,) = FITS.findall(refused.stderr)
-    done = run(*to, "-c", fits, cwd=tmp_path, before=limited(70, 70))
+    done = run(*to, "-c", fits, cwd=tmp_path, before=limited(limit, limit))
     assert done.returncode == 0, done.stderr
     assert server.stats().peak_in_flight == int(fits)
 
@@ -95,8 +98,17 @@ def test_f11_a_soft_limit_is_raised(tmp_path: Path, server: SimulatorProcess) ->
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("mode", ["threading", pytest.param("multiprocessing", marks=pytest.mark.full)])
-def test_f10_too_few_threads_are_said_before_anything_is_sent(mode: Mode, server: SimulatorProcess) -> None:
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("threading", ()),
+        pytest.param("multiprocessing", (), marks=pytest.mark.full),
+        pytest.param("hybrid", ("--processes", "4"), marks=pytest.mark.full),
+    ],
+)
+def test_f10_too_few_threads_are_said_before_anything_is_sent(
+    mode: Mode, options: tuple[str, ...], server: SimulatorProcess
+) -> None:
     """Where N takes more threads than the user may have, the run ends with 2, and names an N that does work."""
     server.reset()
     to = ("--base-url", server.base_url, "--model", "m", "-m", mode, "--client", "lean")
@@ -108,12 +120,13 @@ def test_f10_too_few_threads_are_said_before_anything_is_sent(mode: Mode, server
         def before() -> None:
             resource.setrlimit(resource.RLIMIT_NPROC, (60, 60))
 
-        refused = run(*to, "-c", "64", cwd=folder, before=before, prefix=AS_NOBODY)
+        refused = run(*to, *options, "-c", "64", cwd=folder, before=before, prefix=AS_NOBODY)
         assert refused.returncode == 2, refused.stderr
         assert "RLIMIT_NPROC 60" in refused.stderr
         assert (server.stats().requests, list(folder.glob("results/*"))) == (0, [])
         (fits,) = FITS.findall(refused.stderr)
-        done = run(*to, "-c", fits, cwd=folder, before=before, prefix=AS_NOBODY)
+        (hint,) = re.findall(r"use ((?:--\w+ \d+ ?)+)", refused.stderr)
+        done = run(*to, *hint.split(), cwd=folder, before=before, prefix=AS_NOBODY)
         assert done.returncode == 0, done.stderr
         assert len({record.worker.slot for record in records(the_run(folder / "results"))}) == int(fits)
 

@@ -17,12 +17,12 @@ import psutil
 from bench.config import ClientName, ConcurrentConfig
 from bench.executor import ConcurrentBigModelExecutor
 from bench.journal import iter_lines, read_manifest
-from bench.policy.fingerprint import task_fingerprint, workload_fingerprint
 from bench.providers import Endpoint, Secret
 from bench.records import Mode, Task
 from tests.command import records, start, the_run
 from tests.faults.faults import OK, RETRIES, Fault, Stage
 from tests.faultserver import FaultServer
+from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,15 +62,14 @@ def slots_of(way: Way, faults: tuple[Fault, ...]) -> int:
     return min(most, len(faults))
 
 
-class FaultWorkload:
+class FaultWorkload(CountedWorkload):
     """A task for each fault, with its name for a prompt."""
 
     kind = "prompts"
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self._faults = faults
-        self.count = len(faults)
-        self.fingerprint = workload_fingerprint(map(task_fingerprint, self))
+        super().__init__(len(faults))
 
     def __iter__(self) -> Iterator[Task]:
         """Yield the tasks."""

@@ -16,11 +16,11 @@ import pytest
 
 from bench.config import ConcurrentConfig
 from bench.executor import ConcurrentBigModelExecutor
-from bench.policy.fingerprint import task_fingerprint, workload_fingerprint
 from bench.providers import Endpoint, Secret
 from bench.records import Task
 from tests.command import records, wait_until
 from tests.faults.runs import KEY, WAYS, Way
+from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,14 +122,13 @@ def _listens(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-class Models:
+class Models(CountedWorkload):
     """A task for each model, whose first request will be broken."""
 
     kind = "prompts"
-    count = len(MODELS)
 
     def __init__(self) -> None:
-        self.fingerprint = workload_fingerprint(map(task_fingerprint, self))
+        super().__init__(len(MODELS))
 
     def __iter__(self) -> Iterator[Task]:
         """Yield the tasks."""

@@ -44,7 +44,9 @@ def test_f57_no_data_becomes_code() -> None:
 def test_f57_the_script_reads_no_settings_as_code() -> None:
     """The script sources nothing but the virtual environment's own file, and pins by hash what it installs."""
     script = (ROOT / "run_concurrent.sh").read_text(encoding="utf-8")
-    assert not re.search(r"^\s*(?:source|\.)\s+(?!.*bin/activate)", script, re.MULTILINE)
+    # Wherever a command may begin: on its line, behind another one, in a condition's branch.
+    begins = r"(?:^|[;&|({]|\b(?:then|else|do))[ \t]*"
+    assert not re.search(begins + r"(?:source|\.)[ \t]+(?!\S*bin/activate)", script, re.MULTILINE)
     assert not re.search(r"\beval\b|curl[^\n]*\|\s*(?:ba)?sh", script)
     # What is installed goes through one function, whose arguments begin so.
     assert 'set -- --require-hashes --requirement "$lock" "$@"' in script
