@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 Transport = Literal["aiohttp", "httpx2"]
 Arrival = Literal["constant", "poisson"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-ProviderName = Literal[
-    "bigmodel", "deepseek", "gemini", "openrouter", "siliconflow", "ark", "openai", "local", "simulator"
-]
-Group = Literal["What to run", "How", "Whom to ask", "Limits", "Output"]
+Group = Literal["What to run", "How", "Whom to ask", "Real work", "Limits", "Output"]
 
 #: The groups of options, in the order of the help page.
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
+
+#: The longest timeout, a week: a longer one, or an infinite one, would overflow clocks without ever being of use.
+MAX_TIMEOUT_S: Final = 604_800
 
 _PLAIN_KINDS: Final[tuple[tuple[type, str], ...]] = (
     (str, "a text"),
@@ -55,6 +55,16 @@ def about(  # noqa: PLR0913 - a table row: each argument is one column
 def option_name(field_name: str) -> str:
     """Return the command-line name of a setting: `max_tokens` is `--max-tokens`."""
     return "--" + field_name.replace("_", "-")
+
+
+def from_json(hint: object, value: object) -> object:
+    """Return a value that went through JSON as the kind that a setting has.
+
+    What was one text, or none, where there are texts now is a list of that.
+    """
+    if get_origin(hint) is tuple:
+        return () if value is None else tuple(value) if isinstance(value, list) else (value,)
+    return Path(value) if Path in _alternatives(hint) and isinstance(value, str) else value
 
 
 def check_kind(option: str, hint: object, value: object) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.command import StartCommand
 
 #: The user's own settings: a test that saw them would depend on the machine, and could spend the user's money.
-PRIVATE_SETTINGS: Final = re.compile(r".*_API_KEY|CONCURRENT_.*|LANGCHAIN_.*|LANGSMITH_.*|WRITER_.*|(?i:.*_proxy)")
+PRIVATE_SETTINGS: Final = re.compile(r".*_API_KEY(_\d+)?|(CONCURRENT|LANGCHAIN|LANGSMITH|WRITER)_.*|(?i:.*_proxy)")
 
 #: How long a thread may take to end after its test, on a loaded machine.
 THREAD_ENDS_S: Final = 5.0

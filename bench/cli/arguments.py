@@ -69,7 +69,7 @@ def parse(argv: Sequence[str], layers: Layers) -> Parsed:
         help_flags=[],
         version_flags=[],
         result_action="return_value",
-        config=[_filler(options, layers, given)] if command.layered else [],
+        config=[_filler(command, options, layers, given)] if command.layered else [],
     )
     app.default(_receiver(command, options))
     try:
@@ -128,7 +128,7 @@ def _parameter(option: Option) -> Parameter:
         converter=_whole_number(option) if int in {option.hint, *get_args(option.hint)} else None,
         consume_multiple=(1, None) if isinstance(option.default, tuple) else None,
         # Only what can be switched has an option for the contrary; cyclopts would add --empty-topics and its like.
-        negative=None if isinstance(option.default, bool) else (),
+        negative=None if option.is_switch else (),
     )
 
 
@@ -153,12 +153,13 @@ def _integer(text: str) -> int:
 
 
 def _filler(
-    options: Sequence[Option], layers: Layers, seen: set[str]
+    command: Command, options: Sequence[Option], layers: Layers, seen: set[str]
 ) -> Callable[[App, tuple[str, ...], ArgumentCollection], None]:
     """Return the hook through which cyclopts takes in the layers, after the options and before any value is read.
 
     Args:
-        options: The command's options.
+        command: The command.
+        options: Its options.
         layers: The environment and the env file.
         seen: Takes in which settings the arguments give.
     """
@@ -168,7 +169,7 @@ def _filler(
         by_field = {fields[argument.name]: argument for argument in arguments if argument.name in fields}
         given = {name: [token.value for token in each.tokens] for name, each in by_field.items() if each.tokens}
         seen.update(given)
-        for name, each in layers.fill(given, by_field.keys()).items():
+        for name, each in layers.fill(given, by_field.keys(), real_work=command.real_work).items():
             for index, text in enumerate(each.texts):
                 by_field[name].append(Token(keyword=each.variable, value=text, source=each.place, index=index))
 
@@ -209,7 +210,8 @@ def _unknown(keyword: str, argv: Sequence[str], command: Command) -> ConfigError
     # Its value may be a secret.
     name = keyword.partition("=")[0]
     options = command.options()
-    close = difflib.get_close_matches(name, [option.name for option in options], n=1)
+    # By the default cutoff, -abc would be taken for --race.
+    close = difflib.get_close_matches(name, [option.name for option in options], n=1, cutoff=0.65)
     meant = f"; did you mean {close[0]}?" if close else ""
     lists = [option.name for option in options if isinstance(option.default, tuple) and option.name in argv]
     advice = f"; {_dash_advice(lists[-1], name)}" if lists and not close else ""

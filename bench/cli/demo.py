@@ -14,4 +14,4 @@ if TYPE_CHECKING:
 
 def execute(settings: Mapping[str, Any], context: Context) -> int:
     """Run the demo and return the exit code."""
-    return run_series("demo", settings, context, provider="simulator")
+    return run_series("demo", settings, context, provider=("simulator",))

@@ -17,6 +17,7 @@ from bench.environment import raise_open_files
 from bench.errors import BenchError, ConfigError
 from bench.logcontext import Scrubber
 from bench.observe.text import printable
+from bench.providers import is_key_variable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ def _warn_of(layers: Layers) -> None:
 
 def _scrubber(layers: Layers) -> Scrubber:
     """Return what takes out every key that the command was given, of whatever provider."""
-    return Scrubber(value for name, value in layers.values.items() if name.endswith("_API_KEY"))
+    return Scrubber(value for name, value in layers.values.items() if is_key_variable(name))
 
 
 def _report_crash(bug: Exception, layers: Layers) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from dotenv.parser import parse_stream
 
 from bench.errors import ConfigError
+from bench.providers import is_key_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +69,7 @@ def read_env_file(path: Path, is_known: Callable[[str], bool]) -> EnvFile:
     # A file of Windows or of the old Macintosh has the same lines.
     bindings = list(parse_stream(io.StringIO(text, newline=None)))
     values = {each.key: each.value for each in bindings if each.key is not None and each.value}
-    shared = bool(mode & _READABLE_BY_OTHERS) and any(name.endswith("_API_KEY") for name in values)
+    shared = bool(mode & _READABLE_BY_OTHERS) and any(map(is_key_variable, values))
     warnings = [f"{path}{said}" for said in _oddities(bindings, is_known)]
     if shared:
         warnings.append(f"{path} holds a key and other users may read it: chmod 600 {path}")

@@ -81,7 +81,7 @@ def _root_page(width: int) -> Iterator[str]:
 
 
 def _command_page(command: Command, width: int) -> Iterator[str]:
-    words = f" {command.words}..." if command.words else ""
+    words = f" {command.words}" if command.words else ""
     yield from textwrap.wrap(f"Usage: {PROGRAM} {command.name}{words} [OPTIONS]", width, subsequent_indent="  ")
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     yield from ("", *textwrap.wrap(f"{summary} {command.details}", width))
@@ -103,8 +103,9 @@ def _options(options: Sequence[Option], width: int) -> Iterator[str]:
 
 def _names(option: Option) -> str:
     name = f"{option.alias}, {option.name}" if option.alias else option.name
-    if option.hint is bool:
-        return f"{name}, {negative(option.name)}" if option.default else name
+    if option.is_switch:
+        # What is off can only be switched on; what is on, or is what something else makes it, can be switched off.
+        return name if option.default is False else f"{name}, {negative(option.name)}"
     kind = "CHOICE" if option.choices else "N" if option.hint in {int, int | None, float, float | None} else "TEXT"
     return f"{name} {option.metavar or kind}"
 

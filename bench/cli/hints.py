@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bench.endpoints.resolve import CUSTOM, CUSTOM_KEYS
 from bench.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -42,9 +43,15 @@ HINTS: Final[Mapping[ErrorType, str]] = {
 
 def hint_for(error_type: ErrorType, provider: str | None) -> str:
     """Return what to do about a type of failure with a provider, None if it is not known."""
+    return HINTS[error_type].format(key=_key_of(provider))
+
+
+def _key_of(provider: str | None) -> str:
+    """Return what holds a provider's key; those of a providers' file have names of their own."""
+    if provider in {None, CUSTOM}:
+        return CUSTOM_KEYS[0]
     preset = PROVIDERS.get(provider or "")
-    key = preset.key_env if preset is not None and preset.key_env else "CONCURRENT_API_KEY"
-    return HINTS[error_type].format(key=key)
+    return preset.key_env if preset is not None and preset.key_env else "its key"
 
 
 def failure_lines(summary: Summary) -> list[tuple[str, str]]:

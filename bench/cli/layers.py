@@ -11,9 +11,12 @@ import msgspec
 
 from bench.cli.envfile import find_env_file, read_env_file
 from bench.cli.options import ENVIRONMENT_PREFIX, SETTINGS
+from bench.cli.writer_variables import WRITER_VARIABLES, writer_settings
+from bench.config import SOURCES
+from bench.endpoints.providers_file import DEFAULT_FILE
 from bench.endpoints.resolve import CUSTOM_KEYS
 from bench.errors import ConfigError
-from bench.providers import PROVIDERS
+from bench.providers import PROVIDERS, is_key_variable
 from bench.settings import option_name
 
 if TYPE_CHECKING:
@@ -24,14 +27,19 @@ if TYPE_CHECKING:
 #: Where the environment is meant, in messages.
 ENVIRONMENT: Final = "the environment"
 
-_SOURCES: Final = frozenset({"topics", "topics_file", "prompts"})
-
 _KEYS: Final = frozenset({preset.key_env for preset in PROVIDERS.values() if preset.key_env} | set(CUSTOM_KEYS))
 
 #: Names that other parts of the program read.
-_OTHER_NAMES: Final = re.compile(
-    r"(?:LANGSMITH|LANGCHAIN)_\w+|WRITER_(?:CHAPTER_VERSION_COUNT|PARALLEL_GENERATION|MAX_PARALLEL_REQUESTS)"
-)
+_OTHER_NAMES: Final = re.compile(rf"(?:LANGSMITH|LANGCHAIN)_\w+|{'|'.join(WRITER_VARIABLES)}")
+
+#: What a further key's name has behind that of the first.
+_FURTHER: Final = re.compile(r"_[0-9]+")
+
+#: What a measurement refuses.
+_NOT_MEASURED: Final = ("cache", "adaptive", "race", "hedge_delay")
+
+#: Lists of names, which hold no blanks: they need not be JSON.
+_NAMES: Final = frozenset({"provider"})
 
 
 def variable_of(setting: str) -> str:
@@ -77,7 +85,9 @@ class Layers:
         self.origins: dict[str, str] = {}
         self.warnings: list[str] = []
 
-    def fill(self, given: Mapping[str, Sequence[str]], wanted: Collection[str]) -> dict[str, Given]:
+    def fill(
+        self, given: Mapping[str, Sequence[str]], wanted: Collection[str], *, real_work: bool = False
+    ) -> dict[str, Given]:
         """Return what the layers give to settings that no option gave.
 
         What contradicts a setting from above (a file's topics, where an option names prompts) is left out.
@@ -85,11 +95,13 @@ class Layers:
         Args:
             given: The texts that options gave, by setting.
             wanted: The settings that the command takes.
+            real_work: Whether the command does real work, so that the WRITER_ variables count; else they do if the
+                profile is `prod`.
 
         Raises:
-            ConfigError: The env file cannot be read, or a list is no JSON array.
+            ConfigError: The env file cannot be read, a list is no JSON array, or a WRITER_ variable is out of range.
         """
-        file = self._file(given.get("env_file"))
+        file = self._file(given)
         layers = [(ENVIRONMENT, self._environment)]
         if file is not None:
             self.warnings += file.warnings
@@ -98,22 +110,39 @@ class Layers:
         unknown = [name for name in self._environment if name.startswith(ENVIRONMENT_PREFIX) and not _is_known(name)]
         if unknown:
             self.warnings.append(f"{ENVIRONMENT}: unknown names, ignored: {', '.join(sorted(unknown))}")
+        real_work = real_work or ("profile" in wanted and self._of("profile", given) == "prod")
         above: dict[str, Sequence[str]] = dict(given)
         filled: dict[str, Given] = {}
         for place, values in layers:
             filled |= _of_layer(place, values, above, wanted)
             above |= {name: each.texts for name, each in filled.items()}
+            if real_work:
+                filled |= _of_writer(place, values, above, wanted)
+                above |= {name: each.texts for name, each in filled.items()}
         self.origins = {name: f"{each.variable} in {each.place}" for name, each in filled.items()}
         return filled
 
-    def _file(self, option: Sequence[str] | None) -> EnvFile | None:
-        named = option[-1] if option else self._environment.get(variable_of("env_file"))
+    def _of(self, setting: str, given: Mapping[str, Sequence[str]]) -> str | None:
+        """Return what a setting of one value is, as far as it is known by now."""
+        option = given.get(setting)
+        return option[-1] if option else self.values.get(variable_of(setting))
+
+    def _file(self, given: Mapping[str, Sequence[str]]) -> EnvFile | None:
+        named = self._of("env_file", given)
         path = Path(named) if named else find_env_file(self._directory)
-        return None if path is None else read_env_file(path, _is_known)
+        if path is None:
+            return None
+        file = read_env_file(path, _is_known)
+        variable = variable_of("providers_file")
+        if self._of("providers_file", given) or variable in file.values or (self._directory / DEFAULT_FILE).is_file():
+            # Such a file may name any key.
+            return read_env_file(path, lambda name: _is_known(name) or is_key_variable(name))
+        return file
 
 
 def _is_known(name: str) -> bool:
-    return name in _VARIABLES or name in _KEYS or _OTHER_NAMES.fullmatch(name) is not None
+    first = _FURTHER.sub("", name) if is_key_variable(name) else name
+    return name in _VARIABLES or first in _KEYS or _OTHER_NAMES.fullmatch(name) is not None
 
 
 def _of_layer(
@@ -124,10 +153,28 @@ def _of_layer(
     for name in wanted:
         variable = variable_of(name)
         if name in SETTINGS and variable in values and name not in above and not _contradicts(name, above):
-            value = values[variable]
-            texts = _listed(value, f"{variable} in {place}") if isinstance(SETTINGS[name].default, tuple) else (value,)
-            given[name] = Given(variable=variable, place=place, texts=texts)
+            given[name] = Given(variable=variable, place=place, texts=_texts(name, values[variable], variable, place))
     return given
+
+
+def _of_writer(
+    place: str, values: Mapping[str, str], above: Mapping[str, Sequence[str]], wanted: Collection[str]
+) -> dict[str, Given]:
+    """Return what one layer's WRITER_ variables give to settings that nothing above gave."""
+    return {
+        name: Given(variable=variable, place=place, texts=(text,))
+        for name, (variable, text) in writer_settings(values, place, wanted).items()
+        if name not in above and not _contradicts(name, above)
+    }
+
+
+def _texts(name: str, value: str, variable: str, place: str) -> tuple[str, ...]:
+    """Return the value of a setting, or the values of a list."""
+    if not isinstance(SETTINGS[name].default, tuple):
+        return (value,)
+    if name in _NAMES and not value.lstrip().startswith("["):
+        return tuple(value.split())
+    return _listed(value, f"{variable} in {place}")
 
 
 def _listed(value: str, origin: str) -> tuple[str, ...]:
@@ -139,19 +186,19 @@ def _listed(value: str, origin: str) -> tuple[str, ...]:
 
 def _contradicts(name: str, above: Mapping[str, Sequence[str]]) -> bool:
     """Say whether a setting would exclude one that was given above it."""
-    match name:
-        case "topics" | "topics_file" | "prompts":
-            return bool(_SOURCES & above.keys())
-        case "provider":
-            return "base_url" in above
-        case "base_url":
-            return "provider" in above
-        case "simulator":
-            return "base_url" in above or list(above.get("provider", ["simulator"])) != ["simulator"]
-        case "concurrency":
-            return list(above.get("mode", [])) == ["serial"]
-        case _:
-            return False
+    if name in SOURCES:
+        return any(source in above for source in SOURCES)
+    # What is not given above stands at what excludes nothing.
+    providers = above.get("provider", [])
+    excluded = {
+        "provider": "base_url" in above,
+        "base_url": "provider" in above,
+        "model": len(providers) > 1,
+        "simulator": "base_url" in above or ("provider" in above and "simulator" not in providers),
+        "concurrency": list(above.get("mode", [])) == ["serial"],
+        **dict.fromkeys(_NOT_MEASURED, list(above.get("profile", [])) == ["bench"]),
+    }
+    return excluded.get(name, False)
 
 
 def origin_hint(message: str, origins: Mapping[str, str]) -> str:

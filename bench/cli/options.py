@@ -29,6 +29,10 @@ SETTINGS: Final[Mapping[str, dataclasses.Field[Any]]] = {
 }
 
 
+#: The settings of profile prod, which are nothing for commands that measure.
+REAL_WORK: Final = frozenset(name for name, each in SETTINGS.items() if each.metadata["group"] == "Real work")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """One option of a command.
@@ -52,6 +56,11 @@ class Option:
     group: str = "Options"
     alias: str = ""
     metavar: str = ""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is switched on and off, instead of being given a value."""
+        return bool in {self.hint, *get_args(self.hint)}
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class _Answer(msgspec.Struct, frozen=True, gc=False):
 
 def execute(settings: Mapping[str, Any], context: Context) -> int:
     """Ask once, show the answer, and return the exit code."""
-    default = _ENGLISH if settings["provider"] == "local" else DEFAULT_TOPICS[0]
+    default = _ENGLISH if settings["provider"] == ("local",) else DEFAULT_TOPICS[0]
     topics = settings["topics"] or (default,)
     session = run_once(config_from({**settings, "topics": topics}), context)
     if not settings["quiet"]:

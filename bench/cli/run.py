@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.options import config_from
 from bench.cli.resume import resume_run
 from bench.cli.session import Session, check_files
-from bench.endpoints.resolve import DEFAULT_PROVIDER, opened, resolve
+from bench.endpoints.resolve import DEFAULT_PROVIDER, SCRIPTED, opened, resolve
 from bench.errors import ConfigError
 from bench.workload import build_workload
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bench.cli.context import Context
     from bench.config import ConcurrentConfig
+    from bench.endpoints.resolve import ResolvedRoutes
 
 
 def execute(settings: Mapping[str, Any], context: Context) -> int:
@@ -39,10 +40,18 @@ def run_once(config: ConcurrentConfig, context: Context) -> Session:
     resolved = resolve(config, context.environment)
     check_files(config)
     workload = build_workload(config, sys.stdin.buffer)
-    if config.provider is None and config.base_url is None:
-        # So that the command that reproduces the run does not depend on which keys are set.
-        config = dataclasses.replace(config, provider=DEFAULT_PROVIDER)
     session = Session()
-    with opened(resolved) as endpoint:
-        session.run(config, workload, endpoint)
+    with opened(resolved) as endpoints:
+        session.run(settled(config, resolved), workload, endpoints)
     return session
+
+
+def settled(config: ConcurrentConfig, resolved: ResolvedRoutes) -> ConcurrentConfig:
+    """Name who is asked, so that the command that reproduces the run depends neither on keys nor on the folder."""
+    if config.base_url is not None:
+        return config
+    if config.client == SCRIPTED:
+        return config if config.provider else dataclasses.replace(config, provider=(DEFAULT_PROVIDER,))
+    return dataclasses.replace(
+        config, provider=resolved.providers, providers_file=resolved.providers_file or config.providers_file
+    )

@@ -44,13 +44,13 @@ def run_series(name: str, settings: Mapping[str, Any], context: Context, **fixed
     session = Session()
     # Imported by the first run it would be that one's start-up and nobody else's.
     importlib.import_module("bench.clients.openai_sdk")
-    with opened(resolved) as endpoint:
+    with opened(resolved) as endpoints:
         for place, config in enumerate(configs, 1):
             if session.stop.draining:
                 break
             if not config.quiet:
                 note(f"\n{place} of {len(configs)}: {config.mode}, {workload.count} tasks")
-            session.run(config, workload, endpoint, details=False)
+            session.run(config, workload, endpoints, details=False)
     outcomes = session.outcomes
     if not first.quiet:
         note("")

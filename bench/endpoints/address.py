@@ -23,10 +23,12 @@ _METADATA: Final = tuple(map(ipaddress.ip_network, ("fd00:ec2::/32", "100.100.10
 #: IPv6 addresses that end in an IPv4 address: translated, and the old compatible form.
 _EMBEDDING: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96")))
 
+_KEY_ADVICE: Final = "set the key with an environment variable: CONCURRENT_API_KEY for --base-url"
+
 _EXAMPLE: Final = "an address looks like https://api.example.com/v1 or http://127.0.0.1:8000/v1"
 
 
-def checked_address(text: str, *, insecure: bool = False) -> str:
+def checked_address(text: str, *, insecure: bool = False, name: str = "--base-url") -> str:
     """Return an API's address without a trailing slash, if prompts and keys may be sent there.
 
     It is http or https, with a host and a path. The message of an error never repeats credentials that the address
@@ -35,30 +37,31 @@ def checked_address(text: str, *, insecure: bool = False) -> str:
     Args:
         text: The address.
         insecure: Whether plain http may go to another machine than this one.
+        name: What it is called in messages.
 
     Raises:
         ConfigError: It is none of that kind.
     """
     if any(char.isspace() or not char.isprintable() for char in text):
-        raise ConfigError("--base-url holds a blank or a control character", _EXAMPLE)
+        raise ConfigError(f"{name} holds a blank or a control character", _EXAMPLE)
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"--base-url is not an address: {error}", _EXAMPLE) from error
-    _refuse_secrets(parts)
+        raise ConfigError(f"{name} is not an address: {error}", _EXAMPLE) from error
+    _refuse_secrets(parts, name)
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise ConfigError(f"--base-url must be an http or https address with a host, got {text}", _EXAMPLE)
-    _refuse_hosts(parts.hostname)
+        raise ConfigError(f"{name} must be an http or https address with a host, got {text}", _EXAMPLE)
+    _refuse_hosts(parts.hostname, name)
     if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname):
         raise ConfigError(
-            f"--base-url would send prompts and keys unencrypted to {parts.hostname}",
+            f"{name} would send prompts and keys unencrypted to {parts.hostname}",
             "use https, or bring it to this machine with: ssh -L 8000:HOST:PORT ..., then http://127.0.0.1:8000/v1; "
             "--allow-insecure-http sends them all the same",
         )
     if parts.path.rstrip("/").endswith("/chat/completions"):
         raise ConfigError(
-            f"--base-url is the part before /chat/completions, got {text}", "leave /chat/completions out of it"
+            f"{name} is the part before /chat/completions, got {text}", "leave /chat/completions out of it"
         )
     return text.rstrip("/")
 
@@ -76,27 +79,25 @@ def host_of(address: str) -> str:
     return urlsplit(address).hostname or ""
 
 
-def _refuse_secrets(parts: SplitResult) -> None:
+def _refuse_secrets(parts: SplitResult, name: str) -> None:
     if parts.username is not None or parts.password is not None:
-        raise ConfigError(
-            "--base-url holds a user name or password", "set the key with the environment variable CONCURRENT_API_KEY"
-        )
+        raise ConfigError(f"{name} holds a user name or password", _KEY_ADVICE)
     if parts.query or parts.fragment:
         raise ConfigError(
-            "--base-url holds a query (?) or fragment (#)",
-            "leave it out; a key is set with the environment variable CONCURRENT_API_KEY",
+            f"{name} holds a query (?) or fragment (#)",
+            f"leave it out; {_KEY_ADVICE}",
         )
 
 
-def _refuse_hosts(host: str) -> None:
+def _refuse_hosts(host: str, name: str) -> None:
     address = _ip_address(host)
     if address is None and (not _NAME.fullmatch(host) or _NUMBER_AT_END.fullmatch(host)):
         raise ConfigError(
-            f"--base-url must name a host, got {host!r}",
+            f"{name} must name a host, got {host!r}",
             "write an address as 192.0.2.1 or [2001:db8::1], a name in ASCII",
         )
     if address is not None and _has_no_api(address):
-        raise ConfigError(f"--base-url must name a host, got {host}, which no API has", _EXAMPLE)
+        raise ConfigError(f"{name} must name a host, got {host}, which no API has", _EXAMPLE)
 
 
 def _has_no_api(address: _IPAddress) -> bool:

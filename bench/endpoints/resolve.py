@@ -1,17 +1,25 @@
-"""Whom a run asks: from configuration and keys to an endpoint, and a server of its own where it needs one."""
+"""Whom a run asks: from configuration and keys to its routes, and servers of its own where it needs them.
+
+A route is one provider with one of its keys. A measurement has exactly one; real work has one for each key of each
+provider that is named.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from bench.endpoints.address import checked_address, host_of, is_loopback
+from bench.endpoints.keys import key_variables, keys_of
 from bench.endpoints.local import local_endpoint
+from bench.endpoints.providers_file import ALL, find_providers_file, read_providers
 from bench.endpoints.simulated import simulated_server, simulator_settings
 from bench.errors import ConfigError
-from bench.providers import PROVIDERS, Endpoint, Provider, Secret
+from bench.providers import PROVIDERS, Endpoint, Provider
 from bench.simulator.settings import SimulatorSettings
 
 if TYPE_CHECKING:
@@ -32,21 +40,29 @@ SCRIPTED: Final = "scripted"
 CUSTOM_KEYS: Final = ("CONCURRENT_API_KEY", "OPENAI_API_KEY")
 
 
-class ResolvedProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a run asks, before a server of its own is started.
+class ResolvedRoutes(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a run asks, before servers of its own are started.
 
     Attributes:
-        endpoint: Provider, model, key and address; the address is empty where the run starts the server.
-        simulator: What the run's simulator does, if the provider is one.
+        routes: Provider, model, key and address of each, in the order in which they were named; an address is empty
+            where the run starts the server. There is at least one.
+        simulator: What the run's simulator does, if one of the providers is one.
         slots: N, for which a local model makes room.
+        providers_file: The file that says something about one of the providers, if one does.
     """
 
-    endpoint: Endpoint
+    routes: tuple[Endpoint, ...]
     simulator: SimulatorSettings | None = None
     slots: int = 1
+    providers_file: Path | None = None
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The names of the providers, each once, in order."""
+        return tuple(dict.fromkeys(route.provider for route in self.routes))
 
 
-def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedProvider:
+def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedRoutes:
     """Find whom to ask; nothing is sent or started.
 
     Args:
@@ -54,86 +70,184 @@ def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedPro
         environ: The environment over the env file.
 
     Raises:
-        ConfigError: No provider was named and none has its key, a key or model is missing, or an address is refused.
+        ConfigError: No provider was named and none has its key, a name is unknown, a key or model is missing, an
+            address is refused, or a measurement would have several providers.
     """
     if config.client == SCRIPTED:
         # Nobody is asked: neither address nor key is needed.
-        return ResolvedProvider(endpoint=Endpoint(provider=SCRIPTED, base_url="none", model=config.model or SCRIPTED))
+        scripted = Endpoint(provider=SCRIPTED, base_url="none", model=config.model or SCRIPTED)
+        return ResolvedRoutes(routes=(scripted,))
     if config.base_url is not None:
-        return ResolvedProvider(endpoint=_custom(config, config.base_url, environ), slots=config.slots)
-    name = config.provider
-    if name is None:
-        if _key(environ, PROVIDERS[DEFAULT_PROVIDER].key_env) is None:
-            raise _nobody_to_ask()
-        name = DEFAULT_PROVIDER
-    preset = PROVIDERS[name]
-    if name == "local" and config.model not in {None, preset.model}:
-        raise ConfigError(
-            f"--provider local runs {preset.model} alone, got --model {config.model}",
-            "leave --model out, or name another server's address with --base-url",
-        )
-    simulator = simulator_settings(config.simulator) if name == "simulator" else None
-    model = config.model or (simulator.model if simulator else preset.model)
-    endpoint = Endpoint(
-        provider=preset.name, base_url=preset.base_url, model=model, api_key=_preset_key(preset, environ)
+        routes = _custom(config, config.base_url, environ)
+        return ResolvedRoutes(routes=_measured(config, routes), slots=config.slots)
+    file = find_providers_file(config.providers_file)
+    defined = {} if file is None else read_providers(file, insecure=config.allow_insecure_http)
+    chosen = _chosen(config, {**PROVIDERS, **defined}, environ)
+    _check_choice(config, chosen)
+    simulator = simulator_settings(config.simulator) if "simulator" in (each.name for each in chosen) else None
+    routes = tuple(route for each in chosen for route in _routes(config, each, environ, simulator))
+    return ResolvedRoutes(
+        routes=_measured(config, routes),
+        simulator=simulator,
+        slots=config.slots,
+        providers_file=file if any(each.name in defined for each in chosen) else None,
     )
-    return ResolvedProvider(endpoint=endpoint, simulator=simulator, slots=config.slots)
 
 
 @contextlib.contextmanager
-def opened(resolved: ResolvedProvider) -> Iterator[Endpoint]:
-    """Run the server that a provider needs inside the block, if it needs one.
+def opened(resolved: ResolvedRoutes) -> Iterator[tuple[Endpoint, ...]]:
+    """Run the servers that providers need inside the block, if they need any.
 
     Yields:
-        Where requests go.
+        Where requests go: the routes, each with an address.
 
     Raises:
         ConfigError: The local model is not installed.
         EndpointError: A server of its own did not come up.
     """
-    if resolved.simulator is not None:
-        with simulated_server(resolved.simulator) as server:
-            yield msgspec.structs.replace(server.endpoint, model=resolved.endpoint.model)
-    elif not resolved.endpoint.base_url:
-        with local_endpoint(slots=resolved.slots) as endpoint:
-            yield endpoint
+    with contextlib.ExitStack() as servers:
+        yield tuple(_with_address(route, resolved, servers) for route in resolved.routes)
+
+
+def _with_address(route: Endpoint, resolved: ResolvedRoutes, servers: contextlib.ExitStack) -> Endpoint:
+    if route.base_url:
+        return route
+    if route.provider == "simulator" and resolved.simulator is not None:
+        started = servers.enter_context(simulated_server(resolved.simulator)).endpoint
     else:
-        yield resolved.endpoint
+        started = servers.enter_context(local_endpoint(slots=resolved.slots))
+    return msgspec.structs.replace(
+        route,
+        base_url=started.base_url,
+        extra_body=started.extra_body,
+        headers=started.headers,
+        pid=started.pid,
+    )
 
 
-def _custom(config: ConcurrentConfig, base_url: str, environ: Mapping[str, str]) -> Endpoint:
+def _chosen(
+    config: ConcurrentConfig, known: Mapping[str, Provider], environ: Mapping[str, str]
+) -> tuple[Provider, ...]:
+    """Return the providers that are asked, each once, in the order in which they are named."""
+    if not config.provider:
+        default = known[DEFAULT_PROVIDER]
+        if not keys_of(default, environ) and not _is_open(default):
+            raise _nobody_to_ask()
+        return (default,)
+    names: dict[str, None] = {}
+    for name in config.provider:
+        if name == ALL:
+            names |= dict.fromkeys(_with_key(known, environ))
+        elif name in known:
+            names[name] = None
+        else:
+            raise _unknown(name, known)
+    return tuple(known[name] for name in names)
+
+
+def _with_key(known: Mapping[str, Provider], environ: Mapping[str, str]) -> list[str]:
+    """Return the providers that could be asked now; those whose server a run starts itself are asked by name only."""
+    names = [name for name, each in known.items() if not each.is_own and (keys_of(each, environ) or _is_open(each))]
+    if not names:
+        variables = [each.key_env or " or ".join(each.keys) for each in known.values() if each.key_env or each.keys]
+        raise ConfigError(
+            "--provider all asks every provider that has a key, and none is set",
+            f"set one of {', '.join(variables)} in the environment or the env file",
+        )
+    return names
+
+
+def _unknown(name: str, known: Mapping[str, Provider]) -> ConfigError:
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return ConfigError(
+        f"--provider must be one of {', '.join((*known, ALL))}, got {name!r}{meant}",
+        "more are defined in a file: --providers FILE, or ./providers.toml",
+    )
+
+
+def _check_choice(config: ConcurrentConfig, chosen: tuple[Provider, ...]) -> None:
+    """Refuse several providers in a measurement, and one model's name for several."""
+    if len(chosen) > 1:
+        names = ", ".join(each.name for each in chosen)
+        if config.profile == "bench":
+            raise ConfigError(
+                f"--provider {' '.join(config.provider)} is {len(chosen)} providers ({names}), and --profile bench "
+                "measures one",
+                "name one, or get the work done by all of them with --profile prod",
+            )
+        if config.model is not None:
+            raise ConfigError(
+                f"--model {config.model} is one model, and {len(chosen)} providers are asked ({names})",
+                "leave it out, and name the model of each in a file: --providers FILE, or ./providers.toml",
+            )
+    local = PROVIDERS["local"]
+    if chosen[0].name == local.name and config.model not in {None, local.model}:
+        raise ConfigError(
+            f"--provider local runs {local.model} alone, got --model {config.model}",
+            "leave --model out, or name another server's address with --base-url",
+        )
+
+
+def _routes(
+    config: ConcurrentConfig, provider: Provider, environ: Mapping[str, str], simulator: SimulatorSettings | None
+) -> Iterator[Endpoint]:
+    """Yield a route for each of a provider's keys, or one without a key where none is needed."""
+    keys = keys_of(provider, environ)
+    if not keys and not _is_open(provider):
+        variables = key_variables(provider, environ)
+        raise ConfigError(
+            f"--provider {provider.name} needs a key, and {' and '.join(variables)} {_is_not(variables)} set",
+            f"set {variables[0]} in the environment or the env file",
+        )
+    own = simulator.model if simulator is not None and provider.name == "simulator" else provider.model
+    model = config.model or own
+    # Prices are those of the provider's own model.
+    priced = model == provider.model
+    for place, key in keys or ((0, None),):
+        yield Endpoint(
+            provider=provider.name,
+            base_url=provider.base_url,
+            model=model,
+            api_key=key,
+            key=place,
+            limits=provider.limits,
+            timeout_s=provider.timeout_s,
+            price_in=provider.price_in if priced else None,
+            price_out=provider.price_out if priced else None,
+            currency=provider.currency,
+        )
+
+
+def _custom(config: ConcurrentConfig, base_url: str, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
     address = checked_address(base_url, insecure=config.allow_insecure_http)
     if config.model is None:
         raise ConfigError(f"--base-url {address} has no model of its own", "name one with --model")
-    key = next((found for name in CUSTOM_KEYS if (found := _key(environ, name)) is not None), None)
-    if key is None and not is_loopback(host_of(address)):
+    providers = (Provider(name=CUSTOM, base_url=address, model=config.model, key_env=name) for name in CUSTOM_KEYS)
+    keys = next((found for each in providers if (found := keys_of(each, environ))), ())
+    if not keys and not is_loopback(host_of(address)):
         raise ConfigError(
             f"--base-url {address} needs a key, and {' and '.join(CUSTOM_KEYS)} are not set",
             f"set {CUSTOM_KEYS[0]} in the environment or the env file",
         )
-    return Endpoint(provider=CUSTOM, base_url=address, model=config.model, api_key=key)
+    return tuple(
+        Endpoint(provider=CUSTOM, base_url=address, model=config.model, api_key=key, key=place)
+        for place, key in keys or ((0, None),)
+    )
 
 
-def _preset_key(preset: Provider, environ: Mapping[str, str]) -> Secret | None:
-    if not preset.key_env:
-        return None
-    key = _key(environ, preset.key_env)
-    if key is None:
-        raise ConfigError(
-            f"--provider {preset.name} needs a key, and {preset.key_env} is not set",
-            f"set {preset.key_env} in the environment or the env file",
-        )
-    return key
+def _measured(config: ConcurrentConfig, routes: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Return all routes for real work, and the first for a measurement."""
+    return routes[:1] if config.profile == "bench" else routes
 
 
-def _key(environ: Mapping[str, str], name: str) -> Secret | None:
-    """Return a key, or None where it is not set or blank."""
-    value = environ.get(name, "").strip()
-    if not value:
-        return None
-    if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
-        raise ConfigError(f"{name} holds a character that no key has (a blank, a control or a non-ASCII character)")
-    return Secret(value)
+def _is_open(provider: Provider) -> bool:
+    """Say whether a provider can be asked without a key: the run's own servers, and any other on this machine."""
+    return provider.is_own or is_loopback(host_of(provider.base_url))
+
+
+def _is_not(names: tuple[str, ...]) -> str:
+    return "is not" if len(names) == 1 else "are not"
 
 
 def _nobody_to_ask() -> ConfigError:

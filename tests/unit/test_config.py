@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bench.config import MAX_CONCURRENCY, ConcurrentConfig
 from bench.errors import ConfigError
-from bench.providers import PROVIDERS, Secret
-from bench.settings import GROUPS, option_name
+from bench.providers import PROVIDERS, Secret, is_key_variable
+from bench.settings import GROUPS, from_json, option_name
 
 SETTINGS: Final = {field.name: field for field in dataclasses.fields(ConcurrentConfig)}
 NUMBERS: Final = [
@@ -35,6 +35,8 @@ def numbers(name: str) -> st.SearchStrategy[float | int]:
 COMPANIONS: Final[dict[str, dict[str, Any]]] = {
     "processes": {"mode": "hybrid", "concurrency": MAX_CONCURRENCY},
     "max_wait": {"rate": 1.0},
+    "hedge_delay": {"profile": "prod", "race": True},
+    "stop_on_overload": {"rate": 1.0},
 }
 
 
@@ -78,7 +80,7 @@ def test_every_number_has_a_lower_bound() -> None:
     [
         ("mode", "bogus"),
         ("mode", None),
-        ("provider", "nobody"),
+        ("provider", "openai"),
         ("backoff", "linear"),
         ("concurrency", "8"),
         ("concurrency", 2.5),
@@ -105,9 +107,9 @@ def test_wrong_kinds(name: str, value: object) -> None:
     [
         ({"topics": ("A",), "prompts": Path("p")}, ["--topics", "--prompts"]),
         ({"topics_file": Path("-"), "prompts": Path("-")}, ["--topics-file", "--prompts"]),
-        ({"provider": "openai", "base_url": "https://h/v1"}, ["--provider", "--base-url"]),
+        ({"provider": ("openai",), "base_url": "https://h/v1"}, ["--provider", "--base-url"]),
         ({"simulator": ("ttft=1",)}, ["--simulator", "no --provider"]),
-        ({"simulator": ("ttft=1",), "provider": "local"}, ["--simulator", "--provider local"]),
+        ({"simulator": ("ttft=1",), "provider": ("local",)}, ["--simulator", "--provider local"]),
         ({"mode": "serial", "concurrency": 2}, ["--mode serial", "--concurrency 2"]),
         ({"mode": "threading", "processes": 2}, ["--processes", "--mode threading"]),
         ({"mode": "hybrid", "processes": 9}, ["--processes 9", "--concurrency 8"]),
@@ -115,6 +117,13 @@ def test_wrong_kinds(name: str, value: object) -> None:
         ({"arrival": "poisson"}, ["--arrival poisson", "rate"]),
         ({"arrival": "poisson", "arrival_times": Path("t")}, ["--arrival poisson", "rate"]),
         ({"max_wait": 2.0}, ["--max-wait 2"]),
+        ({"provider": ("",)}, ["--provider", "empty"]),
+        ({"provider": ("a", "b"), "base_url": "https://h/v1"}, ["--provider a b", "--base-url"]),
+        ({"race": True}, ["--race", "--profile prod", "--profile bench"]),
+        ({"cache": True}, ["--cache", "--profile bench"]),
+        ({"adaptive": True}, ["--adaptive", "--profile bench"]),
+        ({"profile": "prod", "hedge_delay": 0.5}, ["--hedge-delay 0.5", "--race"]),
+        ({"stop_on_overload": True}, ["--stop-on-overload"]),
     ],
 )
 def test_contradictions(settings: dict[str, Any], said: list[str]) -> None:
@@ -140,12 +149,39 @@ def test_load_model() -> None:
     assert ConcurrentConfig(arrival_times=Path("trace")).load_model == "open"
 
 
+def test_what_a_profile_switches_on() -> None:
+    """A measurement has neither cache nor adaptive limit; real work has both unless they are switched off."""
+    assert (ConcurrentConfig().caches, ConcurrentConfig().adapts) == (False, False)
+    assert (ConcurrentConfig(profile="prod").caches, ConcurrentConfig(profile="prod").adapts) == (True, True)
+    without = ConcurrentConfig(profile="prod", cache=False, adaptive=False)
+    assert (without.caches, without.adapts) == (False, False)
+    assert ConcurrentConfig(results_dir=Path("r")).cache_path == Path("r/cache.sqlite")
+    assert ConcurrentConfig(cache_file=Path("c")).cache_path == Path("c")
+
+
+@pytest.mark.parametrize(
+    ("hint", "stored", "now"),
+    [
+        (tuple[str, ...], ["a", "b"], ("a", "b")),
+        (tuple[str, ...], "simulator", ("simulator",)),
+        (tuple[str, ...], None, ()),
+        (Path | None, "p", Path("p")),
+        (Path | None, None, None),
+        (str | None, "p", "p"),
+        (bool | None, None, None),
+    ],
+)
+def test_settings_come_back_from_json(hint: object, stored: object, now: object) -> None:
+    """A stored setting is what it was, also where one text or none stood where there are texts now."""
+    assert from_json(hint, stored) == now
+
+
 def test_every_setting_is_described() -> None:
     """Every setting has a help text and a group of the help page, and no short name is given twice."""
     assert all(field.metadata["help"] and field.metadata["group"] in GROUPS for field in SETTINGS.values())
     aliases = [field.metadata["alias"] for field in SETTINGS.values() if field.metadata["alias"]]
     assert sorted(aliases) == sorted(set(aliases))
-    assert {"-c", "-m", "-p", "-o", "-q"} == set(aliases)
+    assert {"-c", "-m", "-p", "-o", "-q", "--providers"} == set(aliases)
 
 
 def test_a_secret_does_not_show() -> None:
@@ -159,6 +195,7 @@ def test_a_secret_does_not_show() -> None:
 def test_presets() -> None:
     """Each preset that needs a key names a variable of its own, and each but our own servers an https address."""
     keys = [preset.key_env for preset in PROVIDERS.values() if preset.key_env]
+    assert all(map(is_key_variable, keys))
     assert len(keys) == len(set(keys)) == 7
     for preset in PROVIDERS.values():
         own = preset.name in {"local", "simulator"}

@@ -51,9 +51,14 @@ def refusal(*argv: str) -> ConfigError:
         (["--temperature", "0.5"], {"temperature": 0.5}),
         (
             ["-p", "simulator", "--simulator", "ttft=1", "itl=0"],
-            {"provider": "simulator", "simulator": ("ttft=1", "itl=0")},
+            {"provider": ("simulator",), "simulator": ("ttft=1", "itl=0")},
         ),
         (["-o", "none"], {"output": Path("none")}),
+        (["-p", "ark", "openai", "--profile", "prod"], {"provider": ("ark", "openai"), "profile": "prod"}),
+        (["--providers", "f"], {"providers_file": Path("f")}),
+        (["--profile", "prod", "--cache", "--no-adaptive"], {"profile": "prod", "cache": True, "adaptive": False}),
+        (["--no-cache"], {"cache": False}),
+        (["--max-failures", "3"], {"max_failures": 3}),
     ],
 )
 def test_meaning(argv: list[str], settings: dict[str, Any]) -> None:
@@ -150,6 +155,13 @@ configs = st.builds(
     temperature=st.none() | st.floats(0, 2),
     timeout=st.floats(0.001, 1000),
     output=st.none() | words.map(Path),
+    provider=st.lists(words, max_size=3).map(tuple),
+    providers_file=st.none() | words.map(Path),
+    profile=st.just("prod"),
+    cache=st.none() | st.booleans(),
+    adaptive=st.none() | st.booleans(),
+    race=st.booleans(),
+    max_failures=st.none() | st.integers(1, 10**9),
 )
 
 

@@ -47,6 +47,15 @@ def test_other_settings_are_refused_by_name(changes: dict[str, object], said: st
     assert "compare --resume 2026" in str(refused.value.hint)
 
 
+@pytest.mark.parametrize(("stored", "now"), [(None, ()), ("local", ("local",))])
+def test_settings_that_were_one_text_go_on(stored: object, now: object) -> None:
+    """An experiment that kept one provider's name goes on where a list of names is kept today."""
+    before = msgspec.structs.replace(begun(), settings={"provider": stored})
+    check_same_settings(before, {"provider": now})
+    with pytest.raises(ConfigError, match="--provider"):
+        check_same_settings(before, {"provider": ("ark",)})
+
+
 def test_an_experiment_that_kept_no_settings_goes_on() -> None:
     """Experiments made before settings were kept are not held against any."""
     check_same_settings(make_experiment(lambda _arm, _block: 1.0), SETTINGS)

@@ -18,7 +18,12 @@ def test_every_type_has_a_hint() -> None:
 
 @pytest.mark.parametrize(
     ("provider", "key"),
-    [("bigmodel", "BIGMODEL_API_KEY"), ("custom", "CONCURRENT_API_KEY"), (None, "CONCURRENT_API_KEY")],
+    [
+        ("bigmodel", "BIGMODEL_API_KEY"),
+        ("custom", "CONCURRENT_API_KEY"),
+        ("mine", "is its key right"),
+        (None, "CONCURRENT_API_KEY"),
+    ],
 )
 def test_the_key_is_named(provider: str | None, key: str) -> None:
     """A key that is refused is named by the variable that it comes from."""

@@ -81,6 +81,13 @@ def test_lists_are_json(folder: Path) -> None:
     assert settings_of(folder, env={"CONCURRENT_TOPICS": json.dumps(topics)})["topics"] == tuple(topics)
 
 
+@pytest.mark.parametrize("value", ["ark openai", " ark  openai ", '["ark", "openai"]'])
+def test_names_of_providers_are_words(folder: Path, value: str) -> None:
+    """A name holds no blank, so that a variable may give several as words, or one alone, as well as in JSON."""
+    assert settings_of(folder, env={"CONCURRENT_PROVIDER": value})["provider"] == ("ark", "openai")
+    assert settings_of(folder, env={"CONCURRENT_PROVIDER": "ark"})["provider"] == ("ark",)
+
+
 @pytest.mark.parametrize("value", ["A B", "A,B", '"A"', '{"A": 1}', "[1]", '["A"', "[null]"])
 def test_other_lists_are_refused(folder: Path, value: str) -> None:
     """A list in any other form is refused by the variable's name, with an example, instead of being split somewhere."""
@@ -94,10 +101,13 @@ def test_other_lists_are_refused(folder: Path, value: str) -> None:
     [
         (["--prompts", "f"], {"CONCURRENT_TOPICS": '["A"]', "CONCURRENT_TOPICS_FILE": "g"}, {"prompts": Path("f")}),
         (["--base-url", "http://127.0.0.1/v1"], {"CONCURRENT_PROVIDER": "openai"}, {"base_url": "http://127.0.0.1/v1"}),
-        (["-p", "local"], {"CONCURRENT_BASE_URL": "x"}, {"provider": "local"}),
-        (["-p", "local"], {"CONCURRENT_SIMULATOR": '["ttft=1"]'}, {"provider": "local"}),
-        (["-p", "simulator"], {"CONCURRENT_SIMULATOR": '["a=1"]'}, {"provider": "simulator", "simulator": ("a=1",)}),
+        (["-p", "local"], {"CONCURRENT_BASE_URL": "x"}, {"provider": ("local",)}),
+        (["-p", "local"], {"CONCURRENT_SIMULATOR": '["ttft=1"]'}, {"provider": ("local",)}),
+        (["-p", "simulator"], {"CONCURRENT_SIMULATOR": '["a=1"]'}, {"provider": ("simulator",), "simulator": ("a=1",)}),
         (["-m", "serial"], {"CONCURRENT_CONCURRENCY": "64"}, {"mode": "serial"}),
+        (["-p", "local", "ark"], {"CONCURRENT_MODEL": "m"}, {"provider": ("local", "ark")}),
+        (["-p", "ark"], {"CONCURRENT_MODEL": "m"}, {"provider": ("ark",), "model": "m"}),
+        (["--profile", "bench"], {"CONCURRENT_RACE": "true", "CONCURRENT_CACHE": "true"}, {"profile": "bench"}),
         (["-m", "threading"], {"CONCURRENT_CONCURRENCY": "64"}, {"mode": "threading", "concurrency": 64}),
     ],
 )
@@ -161,6 +171,18 @@ def test_f51_unknown_names_are_told(folder: Path) -> None:
     assert "CONCURRENT_MAX_TOKEN, BIGMODEL_APIKEY" in said
     assert "the environment: unknown names, ignored: CONCURRENT_CONCURENCY" in said
     assert not any(name in said for name in ("canary", "LANGSMITH", "WRITER", "HOME", "API_KEY"))
+
+
+def test_further_keys_are_known(folder: Path) -> None:
+    """A provider's second key is no unknown name; any other key's name is one unless a providers' file may name it."""
+    text = "BIGMODEL_API_KEY_2=canary\nMINE_TOKEN=canary\n"
+    assert "unknown names, ignored: MINE_TOKEN" in warnings_of(folder, text)
+    assert warnings_of(folder, text, env={"CONCURRENT_PROVIDERS_FILE": "f"}) == ""
+    assert warnings_of(folder, f"{text}CONCURRENT_PROVIDERS_FILE=f\n") == ""
+    (folder / "providers.toml").write_text("", encoding="utf-8")
+    assert warnings_of(folder, text) == ""
+    assert "unknown names, ignored: MINE_TOKE" in warnings_of(folder, "MINE_TOKE=canary\n")
+    assert "chmod 600" in warnings_of(folder, text, mode=0o644)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def endpoint_of(environ: Mapping[str, str], **settings: Any) -> Endpoint:  # noqa: ANN401 - any setting
     """Return whom a configuration asks."""
-    return resolve(ConcurrentConfig(**settings), environ).endpoint
+    return resolve(ConcurrentConfig(**settings), environ).routes[0]
 
 
 def refusal(environ: Mapping[str, str], **settings: Any) -> ConfigError:  # noqa: ANN401 - any setting
@@ -54,8 +54,8 @@ def test_a_preset_takes_its_own_key(name: str) -> None:
     """A named provider is given its own key and no other, or is refused by the variable that is missing."""
     others = {preset.key_env: "other" for preset in PROVIDERS.values() if preset.key_env and preset.name != name}
     variable = PROVIDERS[name].key_env
-    assert endpoint_of({**others, variable: " mine\n"}, provider=name).api_key == Secret("mine")
-    assert f"{variable} is not set" in refusal({**others, "CONCURRENT_API_KEY": "x"}, provider=name).message
+    assert endpoint_of({**others, variable: " mine\n"}, provider=(name,)).api_key == Secret("mine")
+    assert f"{variable} is not set" in refusal({**others, "CONCURRENT_API_KEY": "x"}, provider=(name,)).message
 
 
 @pytest.mark.parametrize("key", ["zwei Worte", "schlüssel", "a\nb", "a\x00b"])
@@ -68,10 +68,10 @@ def test_a_key_that_no_header_can_carry(key: str) -> None:
 
 def test_model() -> None:
     """A provider is asked for its own model unless another is named."""
-    assert endpoint_of({"OPENAI_API_KEY": "k"}, provider="openai").model == PROVIDERS["openai"].model
-    assert endpoint_of({"OPENAI_API_KEY": "k"}, provider="openai", model="m").model == "m"
-    assert endpoint_of({}, provider="simulator").model == "simulated"
-    assert endpoint_of({}, provider="simulator", simulator=("model=m",)).model == "m"
+    assert endpoint_of({"OPENAI_API_KEY": "k"}, provider=("openai",)).model == PROVIDERS["openai"].model
+    assert endpoint_of({"OPENAI_API_KEY": "k"}, provider=("openai",), model="m").model == "m"
+    assert endpoint_of({}, provider=("simulator",)).model == "simulated"
+    assert endpoint_of({}, provider=("simulator",), simulator=("model=m",)).model == "m"
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_an_address_needs_a_model() -> None:
 
 def test_the_local_model_is_one() -> None:
     """The local provider runs one model, and refuses another name instead of ignoring it."""
-    assert "--model other" in refusal({}, provider="local", model="other").message
-    assert endpoint_of({}, provider="local", model=PROVIDERS["local"].model).model == PROVIDERS["local"].model
+    assert "--model other" in refusal({}, provider=("local",), model="other").message
+    assert endpoint_of({}, provider=("local",), model=PROVIDERS["local"].model).model == PROVIDERS["local"].model
 
 
 def test_the_scripted_client_asks_nobody() -> None:
@@ -121,7 +121,7 @@ def test_settings_of_a_runs_simulator() -> None:
 @pytest.mark.parametrize("pair", ["ttft", "bogus=1", "ttft=x", "ttft=-1", "tokens=0", "ttft=1", "error-rate=2"])
 def test_wrong_settings_of_a_simulator(pair: str) -> None:
     """A pair that is none, or out of range, is refused as a setting of the simulator."""
-    error = refusal({}, provider="simulator", simulator=("ttft=1", pair))
+    error = refusal({}, provider=("simulator",), simulator=("ttft=1", pair))
     assert error.message.startswith("--simulator: ")
     assert pair.partition("=")[0].replace("-", "_") in error.message
 
@@ -140,8 +140,8 @@ def models_at(endpoint: Endpoint) -> list[str]:
 
 def test_simulator_runs_as_long_as_it_is_open() -> None:
     """The simulator of a run serves inside the block, in a process of its own, and is gone after it."""
-    config = ConcurrentConfig(provider="simulator", simulator=("model=m",), model="asked")
-    with opened(resolve(config, {})) as endpoint:
+    config = ConcurrentConfig(provider=("simulator",), simulator=("model=m",), model="asked")
+    with opened(resolve(config, {})) as (endpoint,):
         assert models_at(endpoint) == ["m"]
         assert endpoint.provider == "simulator"
         assert endpoint.model == "asked"
@@ -152,16 +152,19 @@ def test_simulator_runs_as_long_as_it_is_open() -> None:
 
 def test_simulator_that_cannot_listen() -> None:
     """A simulator that does not come up is an error of the run's, in words."""
-    with opened(resolve(ConcurrentConfig(provider="simulator"), {})) as endpoint:
+    with opened(resolve(ConcurrentConfig(provider=("simulator",)), {})) as (endpoint,):
         port = urlsplit(endpoint.base_url).port
-        second = resolve(ConcurrentConfig(provider="simulator", simulator=(f"port={port}",)), {})
+        second = resolve(ConcurrentConfig(provider=("simulator",), simulator=(f"port={port}",)), {})
         with pytest.raises(EndpointError, match=str(port)), opened(second):
             pass
 
 
 def test_an_error_inside_the_block_is_not_taken_for_the_simulators() -> None:
     """What fails while the simulator runs comes out as it is, and the simulator is stopped."""
-    with pytest.raises(ZeroDivisionError), opened(resolve(ConcurrentConfig(provider="simulator"), {})) as endpoint:
+    with (
+        pytest.raises(ZeroDivisionError),
+        opened(resolve(ConcurrentConfig(provider=("simulator",)), {})) as (endpoint,),
+    ):
         _ = 1 / 0
     with pytest.raises(ConnectionError):
         models_at(endpoint)
@@ -170,5 +173,5 @@ def test_an_error_inside_the_block_is_not_taken_for_the_simulators() -> None:
 def test_an_address_is_opened_as_it_is() -> None:
     """Where others serve, nothing is started."""
     resolved = resolve(ConcurrentConfig(base_url="http://127.0.0.1:1/v1", model="m"), {})
-    with opened(resolved) as endpoint:
-        assert endpoint is resolved.endpoint
+    with opened(resolved) as (endpoint,):
+        assert endpoint is resolved.routes[0]
