@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bench.cli.book_options import book_options
 from bench.cli.compare_options import compare_options
-from bench.cli.options import Option, report_options, resumable_options, run_options, simulator_options
+from bench.cli.options import REAL_WORK, Option, report_options, resumable_options, run_options, simulator_options
+from bench.cli.upkeep_options import cache_options, doctor_options
+from bench.config import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 #: What decides whom the demo and its like ask, and what for: not theirs to choose.
-_SOURCES: Final = frozenset({"topics_file", "prompts"})
-_WHOM: Final = frozenset({"provider", "base_url", "model"})
+_SOURCES: Final = frozenset(SOURCES) - {"topics"}
+_WHOM: Final = frozenset({"provider", "providers_file", "base_url", "model"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Command:
         options: Returns its options.
         words: What its arguments without a dash are, or an empty string if it takes none.
         layered: Whether environment and env file may set its options too.
+        real_work: Whether it does real work whatever the profile: the WRITER_ variables set its options too.
     """
 
     name: str
@@ -35,12 +39,13 @@ class Command:
     options: Callable[[], tuple[Option, ...]]
     words: str = ""
     layered: bool = True
+    real_work: bool = False
 
 
 def _demo_options() -> tuple[Option, ...]:
     # 24 tasks of 270 ms: serial takes 6.5 s, eight at once 0.8 s, and all modes with the report stay under 30 s.
     return run_options(
-        without=_SOURCES | _WHOM | {"mode", "env_file", "output", "log_file"},
+        without=_SOURCES | _WHOM | REAL_WORK | {"mode", "env_file", "output", "log_file"},
         iterations=8,
         simulator=("ttft=0.2", "itl=0.01", "tokens=8"),
     )
@@ -67,7 +72,7 @@ _COMMANDS: Final = (
         summary="draw the report of one run, of several together, or of an experiment",
         details="RUN is a directory of a run or an experiment, or its id below --results-dir.",
         options=report_options,
-        words="RUN",
+        words="RUN...",
     ),
     Command(
         name="compare",
@@ -91,9 +96,32 @@ _COMMANDS: Final = (
         layered=False,
     ),
     Command(
+        name="book",
+        summary="write a book from an outline: a Markdown file a chapter, the whole book, and a manifest",
+        details="The outline is a spreadsheet or .csv file with a chapter a row and the columns 课程模块 课程主题 "
+        "课程大纲 内容说明 (module, topic, outline, description). The same command "
+        "again writes only what is missing or failed.",
+        options=book_options,
+        real_work=True,
+    ),
+    Command(
         name="quick",
         summary="ask the configured provider once, and say what is wrong if it does not answer",
         options=_quick_options,
+    ),
+    Command(
+        name="doctor",
+        summary="say whether a run would find what it needs: keys, providers that answer, limits, disk, fonts",
+        details="It asks each provider that has a key for one token, and tells how long that takes. Exit codes: 0 all "
+        "is well, 1 something is missing, 2 wrong usage.",
+        options=doctor_options,
+    ),
+    Command(
+        name="cache",
+        summary="say what the cache of answers holds (stats), or empty it (clear)",
+        details="Runs under way go on: what they ask from then on is asked anew.",
+        options=cache_options,
+        words="stats|clear",
     ),
     Command(
         name="performance",
