@@ -14,13 +14,25 @@ if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
     from bench.executor import ConcurrentBigModelExecutor
     from bench.records import TaskResult
+    from bench.toolkit import ConcurrencyManager, ErrorHandler, TaskManager
     from bench.worker import TaskWorker
 
-__all__ = ["ConcurrentBigModelExecutor", "ConcurrentConfig", "TaskResult", "TaskWorker"]
+__all__ = [
+    "ConcurrencyManager",
+    "ConcurrentBigModelExecutor",
+    "ConcurrentConfig",
+    "ErrorHandler",
+    "TaskManager",
+    "TaskResult",
+    "TaskWorker",
+]
 
 _HOMES: Final = {
+    "ConcurrencyManager": "bench.toolkit",
     "ConcurrentBigModelExecutor": "bench.executor",
     "ConcurrentConfig": "bench.config",
+    "ErrorHandler": "bench.toolkit",
+    "TaskManager": "bench.toolkit",
     "TaskResult": "bench.records",
     "TaskWorker": "bench.worker",
 }
