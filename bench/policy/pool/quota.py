@@ -1,0 +1,116 @@
+"""What routes share that draw on one quota: rates, and the pauses that a 429 asks for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from bench.policy.pool.breaker import growing_s
+from bench.policy.pool.rates import MINUTE_S, Charge, Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bench.policy.pool.values import Outcome, PoolSettings
+    from bench.providers import RouteLimits
+
+
+class Quota:
+    """One quota: the requests and tokens a minute, and until when it is exhausted.
+
+    Args:
+        settings: How pauses grow, and how far apart calls are kept.
+        routes: What each of its routes is allowed; the tightest holds.
+    """
+
+    __slots__ = ("_cap_s", "_first_s", "_refusals", "_since", "requests", "tokens", "until_s")
+
+    def __init__(self, settings: PoolSettings, routes: list[RouteLimits]) -> None:
+        self.requests = Meter(_tightest(limits.requests_per_min for limits in routes), settings.jitter_s)
+        self.tokens = Meter(_tightest(limits.tokens_per_min for limits in routes), settings.jitter_s)
+        self.until_s = -math.inf
+        self._first_s = settings.refusal_s
+        self._cap_s = settings.cooldown_cap_s
+        self._refusals = 0
+        self._since = 0
+
+    def ready_s(self, now_s: float, tokens: int) -> float:
+        """Return from when on a call of so many tokens may be made; not after `now_s` where it may be now."""
+        ready_s = self.until_s
+        # Every call asks this of every route, and most know no bound.
+        if self.requests.is_bound:
+            ready_s = max(ready_s, self.requests.ready_s(now_s, 1))
+        if self.tokens.is_bound:
+            ready_s = max(ready_s, self.tokens.ready_s(now_s, tokens))
+        return ready_s
+
+    def spend(self, now_s: float, tokens: int) -> tuple[Charge, Charge]:
+        """Count a call; return what was charged for it in requests and in tokens, to be corrected later."""
+        return self.requests.spend(now_s, 1), self.tokens.spend(now_s, tokens)
+
+    def accepted(self, number: int) -> None:
+        """Note a success: the next pause is a first one, if the call began after the last refusal."""
+        if number >= self._since:
+            self._refusals = 0
+
+    def refused(self, now_s: float, number: int, upcoming: int, outcome: Outcome, *, was_cut: bool) -> float:
+        """Note a 429 and return for how many seconds from now nothing goes out; 0 for no pause.
+
+        The server's own figure decides. Without one, the first of several refusals needs no pause where the limit of
+        calls under way was cut for it: then nothing goes out before enough calls have come back. Calls from before the
+        last refusal say nothing new, but for what they ask for.
+
+        Args:
+            now_s: Now.
+            number: The call's.
+            upcoming: The number that the next call will have.
+            outcome: What came back.
+            was_cut: Whether the limit of calls under way was cut for it.
+        """
+        asked_s = _asked_s(outcome)
+        pause_s = asked_s or 0.0
+        if number >= self._since:
+            self._since = upcoming
+            self._refusals += 1
+            if self._refusals > 1 or (asked_s is None and not was_cut):
+                pause_s = max(pause_s, growing_s(self._first_s, self._refusals, self._cap_s))
+        if now_s + pause_s <= self.until_s:
+            return 0.0
+        self.until_s = now_s + pause_s
+        return pause_s
+
+    def learn(self, now_s: float, outcome: Outcome) -> list[tuple[str, float | None, float]]:
+        """Take over what the server says about its limits; return what is new: of what, before (if known), after."""
+        learnt: list[tuple[str, float | None, float]] = []
+        if not outcome.tells_limits:
+            return learnt
+        for name, meter, per_min, left, reset_s in (
+            ("requests", self.requests, outcome.limit_requests, outcome.remaining_requests, outcome.reset_requests_s),
+            ("tokens", self.tokens, outcome.limit_tokens, outcome.remaining_tokens, outcome.reset_tokens_s),
+        ):
+            # A quota of a minute is whole again within one: what takes longer is another one, of a day for instance.
+            if per_min is not None and per_min > 0 and per_min != meter.per_min and (reset_s or 0) <= MINUTE_S:
+                learnt.append((name, meter.per_min if meter.is_bound else None, per_min))
+                meter.bound(per_min)
+            if left is not None and left < 1 and reset_s is not None:
+                meter.hold(now_s, reset_s)
+        return learnt
+
+
+def _asked_s(outcome: Outcome) -> float | None:
+    """Return what a refusal asks to wait: Retry-After, else the time until what is used up is whole again."""
+    if outcome.retry_after_s is not None:
+        return outcome.retry_after_s
+    resets = [
+        reset_s
+        for left, reset_s in (
+            (outcome.remaining_requests, outcome.reset_requests_s),
+            (outcome.remaining_tokens, outcome.reset_tokens_s),
+        )
+        if left is not None and left < 1 and reset_s is not None
+    ]
+    return max(resets, default=None)
+
+
+def _tightest(bounds: Iterable[float | None]) -> float:
+    return min((bound for bound in bounds if bound is not None), default=math.inf)
