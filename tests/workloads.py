@@ -20,6 +20,10 @@ class CountedWorkload:
         self.count = count
         self.fingerprint = workload_fingerprint(map(task_fingerprint, self))
 
+    def place(self, *, index: int, iteration: int, version: int) -> int | None:
+        """Return the place of a task."""
+        return index if index < self.count and not iteration and not version else None
+
     def __iter__(self) -> Iterator[Task]:
         """Yield the tasks."""
         for index in range(self.count):

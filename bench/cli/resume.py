@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bench.cli.context import FAILED, OK
 from bench.cli.layers import Layers
 from bench.cli.messages import note, say
 from bench.cli.options import SETTINGS
 from bench.cli.session import Session, TakenUp, check_files
-from bench.config import ConcurrentConfig
+from bench.config import SOURCES, ConcurrentConfig
 from bench.endpoints.resolve import opened, resolve
 from bench.errors import ConfigError, JournalError, WorkloadError
-from bench.executor import SOURCES, answers, check_settings
+from bench.executor import answers, check_settings
 from bench.journal import read_manifest
 from bench.observe.text import printable
+from bench.settings import from_json
 from bench.workload import build_workload
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def resume_run(settings: Mapping[str, Any], context: Context) -> int:
     check_files(config)
     workload = _workload(config, context)
     session = Session()
-    with opened(resolved) as endpoint:
-        session.run(config, workload, endpoint, taken_up=TakenUp(run=run, retry_failed=retry_failed))
+    with opened(resolved) as endpoints:
+        session.run(config, workload, endpoints, taken_up=TakenUp(run=run, retry_failed=retry_failed))
     return session.exit_code
 
 
@@ -82,7 +83,7 @@ def _failed_of_finished(run: Path, manifest: RunManifest, *, retry_failed: bool)
 def _config(run: Path, manifest: RunManifest, given: Mapping[str, Any]) -> ConcurrentConfig:
     """Return the settings that a run had last, with those that are given."""
     last = manifest.segments[-1].changed if manifest.segments else {}
-    stored = {**manifest.config, "topics": manifest.workload.get("topics", ()), **last}
+    stored = {**manifest.config, "topics": manifest.workload.get("topics", []), **last}
     unknown = sorted(stored.keys() - SETTINGS.keys())
     if unknown:
         raise ConfigError(
@@ -91,22 +92,14 @@ def _config(run: Path, manifest: RunManifest, given: Mapping[str, Any]) -> Concu
         )
     check_settings(manifest, given)
     if any(name in given for name in SOURCES):
-        stored.update(topics=(), topics_file=None, prompts=None)
+        stored.update(topics=(), topics_file=None, prompts=None, outline=None)
     if given.get("mode") == "serial":
         stored["concurrency"] = None
     if given.get("mode", "hybrid") != "hybrid":
         stored["processes"] = None
     hints = get_type_hints(ConcurrentConfig)
-    typed = {name: _typed(hints[name], value) for name, value in stored.items()}
+    typed = {name: from_json(hints[name], value) for name, value in stored.items()}
     return ConcurrentConfig(**{**typed, **given, "results_dir": run.parent})
-
-
-def _typed(hint: object, value: object) -> object:
-    """Return a value that went through JSON as the kind that a setting has."""
-    if isinstance(value, list):
-        return tuple(value)
-    is_path = hint is Path or (get_origin(hint) is not None and Path in get_args(hint))
-    return Path(value) if is_path and isinstance(value, str) else value
 
 
 def _environment(config: ConcurrentConfig, context: Context) -> Mapping[str, str]:
@@ -124,5 +117,5 @@ def _workload(config: ConcurrentConfig, context: Context) -> Workload:
     except WorkloadError as error:
         if any(name in context.given for name in SOURCES):
             raise
-        hint = "if its tasks are in another place now, name it: --topics-file FILE or --prompts FILE"
+        hint = "if its tasks are in another place now, name it: --topics-file, --prompts or --outline FILE"
         raise WorkloadError(error.message, f"{error.hint}; {hint}" if error.hint else hint) from error

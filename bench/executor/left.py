@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from bench.errors import JournalError
 from bench.journal import TASKS, decode_line, iter_lines
 from bench.records import Status
+from bench.workload.places import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,13 @@ _FAILED: Final = 2
 _CODES: Final[dict[Status, int]] = {"ok": _ANSWERED, "failed": _FAILED, "cancelled": _LEFT}
 
 
+class Place(Protocol):
+    """Says where in a workload a task comes."""
+
+    def __call__(self, *, index: int, iteration: int, version: int) -> int | None:
+        """Return its place from 0, None if there is no such task."""
+
+
 class _Ending(msgspec.Struct, frozen=True, gc=False):
     """What a record says of its task."""
 
@@ -39,13 +47,13 @@ class Left:
 
     Args:
         total: Tasks of the workload.
-        iterations: How often its source is repeated.
+        place: Says where in it a task comes, as the workload does.
         retry_failed: Whether tasks that failed are left too.
     """
 
-    def __init__(self, total: int, iterations: int, *, retry_failed: bool = False) -> None:
+    def __init__(self, total: int, place: Place, *, retry_failed: bool = False) -> None:
         self.total = total
-        self._per_iteration = total // iterations
+        self._place = place
         self._done = {_ANSWERED} if retry_failed else {_ANSWERED, _FAILED}
         #: By place, up to the last task that has a record.
         self._endings = bytearray()
@@ -84,8 +92,8 @@ class Left:
         number = 0
         for number, line in enumerate(iter_lines(path), 1):
             ending = decode_line(decoder, line, path, number)
-            place = ending.iteration * self._per_iteration + ending.index
-            if ending.version or not 0 <= ending.index < self._per_iteration or not 0 <= place < self.total:
+            place = self._place(index=ending.index, iteration=ending.iteration, version=ending.version)
+            if place is None:
                 task_id = f"{ending.index}-i{ending.iteration}-v{ending.version}"
                 raise JournalError(f"{path}, line {number} is of task {task_id}, which this run's workload has not")
             self._note(place, _CODES[ending.status])
@@ -114,7 +122,10 @@ def answers(run: Path, manifest: RunManifest, *, retry_failed: bool) -> tuple[in
     Raises:
         JournalError: Its records cannot be read, or are damaged.
     """
-    iterations = manifest.config.get("iterations")
-    left = Left(manifest.tasks, iterations if isinstance(iterations, int) else 1, retry_failed=retry_failed)
+    iterations, versions = (
+        times if isinstance(times := manifest.config.get(name), int) else 1 for name in ("iterations", "versions")
+    )
+    grid = Grid(items=manifest.tasks // (iterations * versions), iterations=iterations, versions=versions)
+    left = Left(manifest.tasks, grid.place, retry_failed=retry_failed)
     left.read(run)
     return left.count, left.failed

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import dataclasses
+from typing import TYPE_CHECKING, Final, get_type_hints
 
 import msgspec
 
+from bench.config import ConcurrentConfig
 from bench.errors import ConfigError
 from bench.journal import WORKLOAD, decode_line, iter_lines
 from bench.policy.fingerprint import task_fingerprint
 from bench.records import Task
-from bench.settings import option_name
+from bench.settings import from_json, option_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bench.config import ConcurrentConfig
     from bench.manifest import RunManifest
     from bench.providers import Endpoint
     from bench.workload import Workload
 
-#: Settings that decide which tasks there are; they may name another place, if the same tasks are there.
-SOURCES: Final = ("topics", "topics_file", "prompts")
-
 #: Settings that shape the answers. All others decide how the work is done, and may change.
 SHAPING: Final = (
-    *("iterations", "provider", "model", "base_url", "simulator"),
+    *("iterations", "versions", "provider", "model", "base_url", "simulator"),
     *("stream", "max_tokens", "temperature"),
 )
+
+#: What of a route shapes the answers.
+_ASKED: Final = ("provider", "model")
+
+_HINTS: Final = get_type_hints(ConcurrentConfig)
+
+_DEFAULTS: Final = {each.name: each.default for each in dataclasses.fields(ConcurrentConfig)}
 
 _HINT: Final = "leave it out to go on with the run, or begin a new one"
 
@@ -47,7 +52,8 @@ def check_settings(manifest: RunManifest, settings: Mapping[str, object]) -> Non
         ConfigError: One of `SHAPING` is another; names it, the stored value and the new one.
     """
     for name in SHAPING:
-        stored = manifest.config.get(name)
+        # A run of an earlier version of this program has not every setting: it did what is the default now.
+        stored = from_json(_HINTS[name], manifest.config.get(name, _DEFAULTS[name]))
         if name == "model" and stored is None:
             stored = manifest.endpoint.get("model") if settings.get(name) is not None else None
         if name in settings and _plain(settings[name]) != _plain(stored):
@@ -58,7 +64,7 @@ def check_settings(manifest: RunManifest, settings: Mapping[str, object]) -> Non
             )
 
 
-def check_kept(run: Path, manifest: RunManifest, config: ConcurrentConfig, endpoint: Endpoint) -> None:
+def check_kept(run: Path, manifest: RunManifest, config: ConcurrentConfig, endpoints: Sequence[Endpoint]) -> None:
     """Refuse to go on with a run whose load or whose provider would be another.
 
     Raises:
@@ -70,10 +76,19 @@ def check_kept(run: Path, manifest: RunManifest, config: ConcurrentConfig, endpo
             f"{run} was begun in {_loop(manifest.load_model)} loop, got settings of {_loop(config.load_model)} one",
             "give or leave out --rate and --arrival-times as they were",
         )
-    for name in ("provider", "model"):
-        stored, now = manifest.endpoint.get(name), getattr(endpoint, name)
-        if stored != now:
-            raise ConfigError(f"{run} was begun with {name} {_said(stored)}, it would go on with {_said(now)}", _HINT)
+    stored = _asked(manifest.routes or (manifest.endpoint,))
+    now = _asked({name: getattr(each, name) for name in _ASKED} for each in endpoints)
+    if stored != now:
+        raise ConfigError(f"{run} was begun with {_listed(stored)}, it would go on with {_listed(now)}", _HINT)
+
+
+def _asked(routes: Iterable[Mapping[str, object]]) -> list[tuple[object, ...]]:
+    """Return which models of whom are asked: by which keys, where, and in what order decides no answer."""
+    return sorted({tuple(route.get(name) for name in _ASKED) for route in routes}, key=str)
+
+
+def _listed(asked: list[tuple[object, ...]]) -> str:
+    return " and ".join(f"provider {provider}, model {model}" for provider, model in asked)
 
 
 def check_workload(run: Path, manifest: RunManifest, workload: Workload, source: str) -> None:
@@ -118,8 +133,9 @@ def _drawn(run: Path) -> Iterator[Task]:
 
 
 def _shown(task: Task) -> str:
-    """Return what tells a task from another: its topic, else its last message, and its parameters."""
-    text = task.topic if task.topic is not None else str(task.messages[-1].get("content"))
+    """Return what tells a task from another: its chapter or topic, else its last message, and its parameters."""
+    named = task.topic if task.chapter is None else task.chapter
+    text = named if named is not None else str(task.messages[-1].get("content"))
     short = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}.."
     return f"{short!r} {msgspec.json.encode(task.params).decode()}"
 
@@ -137,6 +153,6 @@ def _plain(value: object) -> object:
 
 
 def _said(value: object) -> str:
-    if value is None:
+    if value is None or value == ():
         return "none"
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -14,7 +14,7 @@ class Workload(Protocol):
     """What a run works through, iteration by iteration (all of iteration 0 first).
 
     Attributes:
-        kind: What the tasks are made from: `topics`, `topics_file` or `prompts`.
+        kind: What the tasks are made from: `topics`, `topics_file`, `prompts` or `outline`.
         count: How many tasks there are.
         fingerprint: sha256 (64 hex digits) of all the tasks, in order.
     """
@@ -37,6 +37,9 @@ class Workload(Protocol):
         Raises:
             WorkloadError: The source cannot be read any more.
         """
+
+    def place(self, *, index: int, iteration: int, version: int) -> int | None:
+        """Return the place from 0 at which a task comes, None if it has no such task; callable from any thread."""
 
 
 class Source(Protocol):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from bench.errors import WorkloadError
 from bench.policy.fingerprint import task_fingerprint, workload_fingerprint
 from bench.workload.lines import LinesFile
+from bench.workload.outline import OutlineTasks, read_outline
+from bench.workload.places import Grid
 from bench.workload.prompts import Prompts
 from bench.workload.topics import DEFAULT_TOPICS, Topics, TopicsFile
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
     from bench.records import JsonObject, Task
     from bench.workload._base import Source, Workload
+
+#: Providers take seeds of 64 bits with a sign, and none below zero.
+_SEEDS: Final = 2**63
 
 
 def build_workload(config: ConcurrentConfig, stdin: BinaryIO) -> Workload:
@@ -34,29 +39,37 @@ def build_workload(config: ConcurrentConfig, stdin: BinaryIO) -> Workload:
     Raises:
         WorkloadError: The source cannot be read, is empty, or a part of it is wrong.
     """
-    return RepeatedWorkload(_source(config, stdin), config.iterations)
+    return RepeatedWorkload(source_of(config, stdin), config.iterations, versions=config.versions, seed=config.seed)
 
 
 class RepeatedWorkload:
     """A source repeated as a whole: all of iteration 0, then all of iteration 1, and so on.
 
+    The versions of an item follow each other. The first one is the request as it stands; each further one has another
+    `seed` in its parameters, so that it is another sample.
+
     Args:
         source: What is repeated.
         iterations: How often, at least once.
+        versions: Tasks of each item.
+        seed: Where the seeds of versions are counted from, if the item has none of its own.
 
     Raises:
         WorkloadError: The source is empty, or a part of it is wrong.
     """
 
-    def __init__(self, source: Source, iterations: int) -> None:
+    def __init__(self, source: Source, iterations: int, *, versions: int = 1, seed: int = 0) -> None:
         self.kind = source.kind
         self._source = source
         self._iterations = iterations
-        self._per_iteration = 0
+        self._versions = versions
+        self._seed = seed
+        self._items = 0
         once = workload_fingerprint(self._checked_fingerprints())
-        if not self._per_iteration:
+        if not self._items:
             raise WorkloadError(f"{source.name} holds no task", "give it at least one line that is not blank")
-        self.count = self._per_iteration * iterations
+        self._grid = Grid(items=self._items, iterations=iterations, versions=versions)
+        self.count = self._grid.count
         self.fingerprint = workload_fingerprint(itertools.repeat(once, iterations))
 
     def __repr__(self) -> str:
@@ -67,21 +80,50 @@ class RepeatedWorkload:
         """Begin again at the first task."""
         for iteration in range(self._iterations):
             for _, task in self._source.located():
-                yield replace(task, iteration=iteration) if iteration else task
+                repeated = replace(task, iteration=iteration) if iteration else task
+                for version in range(self._versions):
+                    yield version_of(repeated, version, self._seed)
+
+    def place(self, *, index: int, iteration: int, version: int) -> int | None:
+        """Return the place from 0 at which a task comes, None if there is no such task."""
+        return self._grid.place(index=index, iteration=iteration, version=version)
 
     def _checked_fingerprints(self) -> Iterator[str]:
         for place, task in self._source.located():
-            self._per_iteration += 1
+            self._items += 1
             try:
-                yield task_fingerprint(task)
+                for version in range(self._versions):
+                    yield task_fingerprint(version_of(task, version, self._seed))
             except (ValueError, OverflowError, RecursionError) as error:
                 # A lone surrogate, a number beyond 64 bits, or nesting too deep: no request could carry it.
                 raise WorkloadError(f"{place} cannot be written as JSON: {error}", "mend it or leave it out") from error
 
 
-def _source(config: ConcurrentConfig, stdin: BinaryIO) -> Source:
+def version_of(task: Task, version: int, seed: int) -> Task:
+    """Return a version of an item's task: the first one is the task itself.
+
+    Args:
+        task: The first version.
+        version: Which one, from 0.
+        seed: What its `seed` is counted from, if the task has none.
+    """
+    if not version:
+        return task
+    own = task.params.get("seed")
+    first = own if isinstance(own, int) else seed
+    return replace(task, version=version, params={**task.params, "seed": (first + version) % _SEEDS})
+
+
+def source_of(config: ConcurrentConfig, stdin: BinaryIO) -> Source:
+    """Return what a configuration names as the source of its tasks.
+
+    Raises:
+        WorkloadError: It cannot be read.
+    """
     wanted = {"max_tokens": config.max_tokens, "temperature": config.temperature}
     params: JsonObject = {name: value for name, value in wanted.items() if value is not None}
+    if config.outline is not None:
+        return OutlineTasks(read_outline(config.outline), params)
     if config.prompts is not None:
         return Prompts(LinesFile(config.prompts, stdin), params)
     if config.topics_file is not None:

@@ -85,12 +85,22 @@ def topic_prompt(topic: str) -> str:
 
 def script_of(text: str) -> Literal["zh", "en"]:
     """Say whether a text has a Chinese character (`zh`) or none (`en`)."""
-    return "zh" if any(first <= ord(char) <= last for char in text for first, last in _IDEOGRAPHS) else "en"
+    return "zh" if ideographs_in(text) else "en"
+
+
+def ideographs_in(text: str) -> int:
+    """Count the Chinese characters of a text."""
+    return sum(first <= ord(char) <= last for char in text for first, last in _IDEOGRAPHS)
+
+
+def is_visible(text: str) -> bool:
+    """Say whether a text has a character that shows."""
+    return any(unicodedata.category(char) not in _INVISIBLE for char in text)
 
 
 def _tasks(places: Iterable[tuple[str, str]], params: JsonObject) -> Iterator[tuple[str, Task]]:
     for index, (place, topic) in enumerate(places):
-        if not any(unicodedata.category(char) not in _INVISIBLE for char in topic):
+        if not is_visible(topic):
             raise WorkloadError(f"{place} has no visible character, got {topic!r}", "leave it out, or name a topic")
         messages: tuple[JsonObject, ...] = ({"role": "user", "content": topic_prompt(topic)},)
         yield place, Task(index=index, messages=messages, params=params, topic=topic)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.config import ConcurrentConfig
+from bench.config import SOURCES, ConcurrentConfig
 from bench.errors import ConfigError
 from bench.executor import ConcurrentBigModelExecutor, RunOutcome
-from bench.executor.unchanged import SHAPING, SOURCES
+from bench.executor.unchanged import SHAPING
 from bench.journal import MANIFEST, SUMMARY, TASKS, WORKLOAD, Journal, iter_last_results, iter_lines, read_manifest
 from bench.providers import Endpoint
 from bench.records import Status, Task, TaskResult
@@ -207,7 +207,7 @@ def test_a_second_writer_is_refused(whole_run: Path, tmp_path: Path) -> None:
         ({"temperature": 0.5}, "--temperature shapes the answers, and .* was begun with none, got 0.5"),
         ({"iterations": 2}, "--iterations shapes the answers, and .* was begun with 1, got 2"),
         ({"stream": False}, "--stream shapes the answers, and .* was begun with True, got False"),
-        ({"provider": "local"}, "--provider shapes the answers, and .* was begun with none, got local"),
+        ({"provider": ("local",)}, "--provider shapes the answers, and .* was begun with none, got local"),
         ({"base_url": "http://127.0.0.1/v1"}, "--base-url shapes the answers, and .* was begun with none, got http"),
         ({"rate": 5.0}, "was begun in a closed loop, got settings of an open one"),
     ],
@@ -293,7 +293,23 @@ def test_every_setting_has_its_rule() -> None:
     assert names >= set(SHAPING) | set(SOURCES)
     groups = {field.name: field.metadata["group"] for field in dataclasses.fields(ConcurrentConfig)}
     shaping = {name for name, group in groups.items() if group in {"What to run", "Whom to ask"}}
-    assert shaping - {"allow_insecure_http"} == set(SHAPING) | set(SOURCES)
+    assert shaping - {"allow_insecure_http", "providers_file"} == set(SHAPING) | set(SOURCES)
+
+
+@pytest.mark.parametrize(("stored", "now"), [(None, ()), ("scripted", ("scripted",))])
+def test_a_run_that_kept_one_provider(
+    whole_run: Path, tmp_path: Path, stored: str | None, now: tuple[str, ...]
+) -> None:
+    """A run that kept one provider's name, or none, goes on where several are kept today, and has changed nothing."""
+    run = copied(whole_run, tmp_path)
+    end_after(run, 5)
+    manifest = msgspec.json.decode((run / MANIFEST).read_bytes())
+    manifest["config"]["provider"] = stored
+    (run / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    assert resumed(run, provider=now).status == "completed"
+    assert "provider" not in read_manifest(run).segments[-1].changed
+    with pytest.raises(ConfigError, match=f"was begun with {stored or 'none'}, got other"):
+        resumed(run, provider=("other",))
 
 
 def test_pauses_take_no_time(whole_run: Path, tmp_path: Path) -> None:
@@ -305,7 +321,7 @@ def test_pauses_take_no_time(whole_run: Path, tmp_path: Path) -> None:
     for segment in (0, 1):
         attempts = [attempt for record in records(run) if record.segment == segment for attempt in record.attempts]
         spans.append(max(attempt.end_s for attempt in attempts) - min(attempt.sent_s for attempt in attempts))
-    assert outcome.summary.wall_s == pytest.approx(sum(spans))
+    assert outcome.summary.wall_s == pytest.approx(sum(spans), abs=1e-8)
     assert outcome.summary.in_flight.peak == 1
     latencies = {record.task_id: record.latency_s for record in records(run)}
     assert {record.task_id: record.latency_s for record in iter_last_results(run, TaskResult)} == latencies
