@@ -8,7 +8,7 @@ import ctypes
 import heapq
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from bench.stop import StopSignal
 
 NS_PER_S: Final = 1_000_000_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US: Final = timedelta(microseconds=1)
 
 
 def utc_now() -> datetime:
@@ -27,6 +30,11 @@ def utc_now() -> datetime:
 def utc_label(instant: datetime) -> str:
     """Return a UTC time as text, to the millisecond, as in `2026-01-31T08:15:00.123Z`."""
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_us(instant: datetime) -> int:
+    """Return a UTC time in microseconds since 1970."""
+    return (instant - _EPOCH) // _US
 
 
 class Clock(Protocol):

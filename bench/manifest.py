@@ -16,6 +16,7 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
         cpu_s: CPU time of the whole segment.
         peak_pss_bytes: Most memory at once (proportional set size).
         wakeup_lag_p99_s: How late a thread of the parent woke that slept for 20 ms, 99th percentile.
+        wakeup_lag_max_s: The same, at most: how long the parent stood still.
         server_cpu_s: CPU time of the server that the run started for itself, which is no part of the others.
         switches_voluntary: How often the parent process waited for something of its own accord.
         switches_involuntary: How often it was made to wait for others.
@@ -31,6 +32,7 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float | None = None
     peak_pss_bytes: int | None = None
     wakeup_lag_p99_s: float | None = None
+    wakeup_lag_max_s: float | None = None
     server_cpu_s: float | None = None
     switches_voluntary: int | None = None
     switches_involuntary: int | None = None
@@ -49,6 +51,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
         host: The machine.
         pid: The process that wrote the records.
         origin_ns: Its clock's zero on `perf_counter_ns` of that boot of its host.
+        origin_utc_us: The same instant in microseconds since 1970, UTC.
         ended_at: UTC time of its end; None while it runs, and where it was killed.
         cost: What the harness itself cost; None as above.
         tasks: How many tasks it was to do.
@@ -59,6 +62,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     origin_ns: int | None = None
+    origin_utc_us: int | None = None
     ended_at: str | None = None
     cost: HarnessCost | None = None
     tasks: int | None = None
@@ -74,7 +78,9 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
         error: Why it failed, if it did.
         config: Every setting, defaults included, without secrets.
         command: The command that reproduces it.
-        endpoint: Provider, model and address that were used.
+        endpoint: Provider, model and address that were used; of several the first.
+        routes: Profile `prod`: provider, model, address, number of the key, limits and prices of each route, in order;
+            what is not known is left out.
         workload: Kind of the source, number of tasks, fingerprint; the topics, where they were given one by one.
         environment: Versions and machine.
         load_model: `open` where tasks arrive on a schedule, `closed` where a slot takes the next when the last ended.
@@ -93,6 +99,12 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
     config: JsonObject
     command: str
     endpoint: JsonObject
+    routes: tuple[JsonObject, ...] = ()
     workload: JsonObject
     environment: JsonObject
     segments: tuple[Segment, ...]
+
+    @property
+    def asked(self) -> tuple[JsonObject, ...]:
+        """Whom the run asked: its routes, or its one endpoint."""
+        return self.routes or (self.endpoint,)

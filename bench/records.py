@@ -75,6 +75,26 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retryable: bool = False
 
 
+class RateLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What a provider says of its limits in the head of an answer; None where it says nothing.
+
+    Attributes:
+        limit_requests: Requests that it allows, a minute as a rule.
+        limit_tokens: Tokens that it allows.
+        remaining_requests: Requests left.
+        remaining_tokens: Tokens left.
+        reset_requests_s: Until the requests are whole again, in seconds.
+        reset_tokens_s: Until the tokens are whole again, in seconds.
+    """
+
+    limit_requests: float | None = None
+    limit_tokens: float | None = None
+    remaining_requests: float | None = None
+    remaining_tokens: float | None = None
+    reset_requests_s: float | None = None
+    reset_tokens_s: float | None = None
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call to one provider; instants in seconds on the run's clock, None where the client cannot see them.
 
@@ -85,6 +105,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         error_type: Type of the failure.
         error_message: What happened.
         retry_after_s: The server's Retry-After, as a duration.
+        key: Which of the provider's keys it was made with, from 0.
         wait_before_s: Duration of the backoff before this attempt; 0 for the first.
         connect_s: Duration of making the connection; None where one was reused or the client cannot see it.
         sent_s: Instant at which the call was handed to the client.
@@ -94,6 +115,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         last_content_s: Instant of the last such chunk.
         end_s: Instant at which the call returned.
         parse_s: Duration of parsing, where the client does it apart.
+        rate_limits: What the provider said of its limits; only in profile `prod`, and left out where it said nothing.
     """
 
     provider: str
@@ -104,6 +126,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error_type: ErrorType | None = None
     error_message: str | None = None
     retry_after_s: float | None = None
+    key: int = 0
     wait_before_s: float = 0.0
     connect_s: float | None = None
     headers_s: float | None = None
@@ -111,6 +134,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     first_content_s: float | None = None
     last_content_s: float | None = None
     parse_s: float | None = None
+    rate_limits: RateLimits | msgspec.UnsetType = msgspec.UNSET
 
 
 class WorkerId(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -218,6 +242,35 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             raise ValueError(msg)
 
 
+class RouteChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something about a route that was different from then on, and why; a line of `routes.jsonl`.
+
+    Attributes:
+        segment: Which start or resume of the run, from 0.
+        at_s: Instant, in seconds on the run's clock.
+        provider: The provider's name.
+        key: Which of its keys, from 0.
+        kind: `limit` (calls under way), `rate` (a minute), `cooldown` (a pause after 429), `dead` (a key that is not
+            accepted), `rest` (a pause after failures) or `revived`.
+        before: The limit or rate until then; None for pauses and what was not known.
+        after: The limit or rate from then on; the length of a pause in seconds; None where a route is back.
+        reason: Why, in words.
+    """
+
+    segment: int
+    at_s: float
+    provider: str
+    key: int
+    kind: str
+    before: float | None
+    after: float | None
+    reason: str
+
+
+#: The thread in records that no worker made: answers from the cache, and tasks that were given up while they waited.
+DISPATCHER: Final = "dispatcher"
+
+
 class AttemptGlimpse(msgspec.Struct, frozen=True, gc=False):
     """What a live view shows of an attempt."""
 
@@ -234,3 +287,4 @@ class Glimpse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     completion_tokens: int | None
     attempts: tuple[AttemptGlimpse, ...]
     error: ErrorInfo | None
+    cached: bool = False

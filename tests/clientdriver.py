@@ -60,11 +60,23 @@ class Driver(Protocol):
 
 
 def drive(
-    kind: str, base_url: str, *, slots: int = 8, timeouts: Timeouts | None = None, key: str | None = None
+    kind: str,
+    base_url: str,
+    *,
+    slots: int = 8,
+    timeouts: Timeouts | None = None,
+    key: str | None = None,
+    reads_limits: bool = False,
 ) -> Driver:
     """Open a client of one kind against an address."""
     client, transport = KINDS[kind]
-    settings = ClientSettings(client=client, transport=transport, slots=slots, timeouts=timeouts or Timeouts())
+    settings = ClientSettings(
+        client=client,
+        transport=transport,
+        slots=slots,
+        timeouts=timeouts or Timeouts(),
+        reads_limits=reads_limits,
+    )
     endpoint = Endpoint(provider="test", base_url=base_url, model="m", api_key=Secret(key) if key else None)
     return SyncDriver(settings, endpoint) if is_sync(kind) else AsyncDriver(settings, endpoint)
 

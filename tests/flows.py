@@ -33,8 +33,10 @@ ORIGIN_UTC_S: Final = 1_795_316_706.0
 def make_spec(**changes: object) -> WorkerSpec:
     """Return the settings of a streaming run whose clock began 10 s before the present; waits are exact."""
     plain = WorkerSpec(
-        endpoint=Endpoint(
-            provider="alpha", base_url="http://127.0.0.1:1/v1", model="m-1", api_key=Secret("sk-canary-0123456789")
+        endpoints=(
+            Endpoint(
+                provider="alpha", base_url="http://127.0.0.1:1/v1", model="m-1", api_key=Secret("sk-canary-0123456789")
+            ),
         ),
         client=ClientSettings(client="scripted", transport="none", slots=8, timeouts=Timeouts()),
         retry=RetryPolicy(retries=3, delay_s=1.0, backoff="fixed"),

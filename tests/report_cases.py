@@ -34,6 +34,26 @@ CASES: Final[dict[str, tuple[Plan, ...]]] = {
     "not streamed": (Plan(streamed=False, topics=None, tasks=200),),
     "600 workers": (Plan(mode="multiprocessing", concurrency=600, tasks=2400),),
     "slow and quick": (Plan(first_token_s=30.0), Plan(mode="threading", first_token_s=0.0004, token_s=0.00001, seed=1)),
+    "real work": (
+        Plan(
+            tasks=400,
+            error_rate=0.05,
+            error_type="rate_limited",
+            error_status=429,
+            provider="fast",
+            routes=(("fast", 0), ("slow", 0), ("slow", 1)),
+        ),
+    ),
+    "hostile work": (
+        Plan(
+            error_rate=0.3,
+            error_type="rate_limited",
+            error_message=HOSTILE,
+            provider=HOSTILE,
+            routes=((HOSTILE, 0), (HOSTILE, 1), (LONG, 0), *((f"provider {number}", 0) for number in range(12))),
+        ),
+        Plan(mode="threading", seed=1),
+    ),
     "hostile": (
         Plan(
             topics=(HOSTILE, LONG, "🚀 火箭 😀", "𠮷野家 ﷽"),

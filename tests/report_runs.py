@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, get_args
 import msgspec
 
 from bench.manifest import HarnessCost, RunManifest, Segment
-from bench.records import Attempt, ErrorInfo, Mode, RunStatus, TaskResult, WorkerId
+from bench.records import Attempt, ErrorInfo, Mode, RouteChange, RunStatus, TaskResult, WorkerId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ class Plan:
     token_s: float = 0.01
     tokens: int = 16
     seed: int = 0
+    routes: tuple[tuple[str, int], ...] = ()
     command: str = (
         "python concurrent_bigmodel.py run --provider simulator --topics AI技术 新能源 医疗科技 智能制造 --iterations 6"
     )
@@ -59,8 +60,59 @@ def make_run(root: Path, plan: Plan) -> Path:
     (run / "run.json").write_bytes(msgspec.json.format(encoder.encode(_manifest(run_id, plan)), indent=2))
     with (run / "tasks.jsonl").open("wb") as file:
         for result in results(plan):
-            file.write(encoder.encode(result) + b"\n")
+            file.write(encoder.encode(_over_routes(plan, result)) + b"\n")
+    if plan.routes:
+        (run / "routes.jsonl").write_bytes(b"".join(encoder.encode(change) + b"\n" for change in _changes(plan)))
     return run
+
+
+def _over_routes(plan: Plan, result: TaskResult) -> TaskResult:
+    """Return a record whose calls went over the plan's routes in turn; every tenth answer was raced for."""
+    if not plan.routes:
+        return result
+    number = result.index + result.iteration
+    attempts = []
+    for place, attempt in enumerate(result.attempts):
+        provider, key = plan.routes[(number + place) % len(plan.routes)]
+        attempts.append(msgspec.structs.replace(attempt, provider=provider, key=key))
+    if result.status == "ok" and number % 10 == 0:
+        last = attempts[-1]
+        provider, key = next(route for route in plan.routes if route[0] != last.provider)
+        beaten = Attempt(
+            provider=provider,
+            key=key,
+            status="cancelled",
+            error_type="cancelled",
+            error_message="another provider answered first",
+            sent_s=last.sent_s + 0.01,
+            end_s=last.end_s,
+        )
+        attempts.insert(-1, beaten)
+    return msgspec.structs.replace(result, provider=attempts[-1].provider, attempts=tuple(attempts))
+
+
+def _changes(plan: Plan) -> Iterator[RouteChange]:
+    """Yield what a pool would have said: limits that rise and are cut, a pause, a rest, and the last key refused."""
+    kinds: list[tuple[str, float | None, float | None]] = [
+        ("limit", 8, 16),
+        ("limit", 16, 12),
+        ("cooldown", None, 0.5),
+        ("cooldown", None, 0.5),
+        ("rest", None, 5.0),
+        ("revived", None, None),
+    ]
+    for step, (kind, before, after) in enumerate(kinds):
+        for place, (provider, key) in enumerate(plan.routes):
+            at_s = 0.1 + 0.2 * step + 0.01 * place
+            yield RouteChange(
+                segment=0, at_s=at_s, provider=provider, key=key, kind=kind, before=before, after=after,
+                reason=f"{plan.error_message} ({kind})",
+            )  # fmt: skip
+    provider, key = plan.routes[-1]
+    reason = f"key {key + 1} of {provider} is not accepted (401 or 403)"
+    yield RouteChange(
+        segment=0, at_s=1e6, provider=provider, key=key, kind="dead", before=None, after=600.0, reason=reason
+    )
 
 
 def _manifest(run_id: str, plan: Plan) -> RunManifest:
@@ -74,6 +126,16 @@ def _manifest(run_id: str, plan: Plan) -> RunManifest:
         config={"mode": plan.mode, "concurrency": plan.concurrency, "stream": plan.streamed, "max_tokens": 512},
         command=f"{plan.command} -m {plan.mode} -c {plan.concurrency}",
         endpoint={"provider": plan.provider, "model": plan.model, "base_url": "http://127.0.0.1:8000/v1"},
+        routes=tuple(
+            {
+                "provider": provider,
+                "model": plan.model,
+                "base_url": "http://127.0.0.1:8000/v1",
+                "key": key,
+                **({"price_in": 0.5, "price_out": 1.5, "currency": "USD"} if place == 0 else {}),
+            }
+            for place, (provider, key) in enumerate(plan.routes)
+        ),
         workload={"kind": "topics" if plan.topics else "prompts", "count": plan.tasks, "fingerprint": "3f" * 32},
         environment={"python": "3.11.7", "cores": 2, "packages": {"openai": "3.54.0", "uvloop": "0.23.1"}},
         segments=(

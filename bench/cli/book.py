@@ -20,6 +20,7 @@ from bench.cli.messages import warn
 from bench.cli.options import PROGRAM, config_from
 from bench.cli.run import settled
 from bench.cli.session import Session, TakenUp
+from bench.cli.traced import traced
 from bench.config import DEFAULT_CONCURRENCY, MAX_CONCURRENCY
 from bench.endpoints.local import SLOT_TOKENS
 from bench.endpoints.local_tokens import prompt_tokens
@@ -218,7 +219,7 @@ class Writing:
 def _config(settings: Mapping[str, Any], context: Context) -> tuple[ConcurrentConfig, ResolvedRoutes]:
     """Return the settings of the runs, and whom they ask."""
     own = {"outline": settings["outline"], "results_dir": settings["folder"] / RUNS}
-    config = config_from({**settings, **own})
+    config = traced(config_from({**settings, **own}), context.environment)
     resolved = resolve(config, context.environment)
     if settings["workers"] != AUTO:
         config = dataclasses.replace(config, concurrency=_workers(settings["workers"]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bench.cli.book_options import book_options
 from bench.cli.compare_options import compare_options
 from bench.cli.options import REAL_WORK, Option, report_options, resumable_options, run_options, simulator_options
+from bench.cli.traces_options import traces_options
 from bench.cli.upkeep_options import cache_options, doctor_options
 from bench.config import SOURCES
 
@@ -45,7 +46,7 @@ class Command:
 def _demo_options() -> tuple[Option, ...]:
     # 24 tasks of 270 ms: serial takes 6.5 s, eight at once 0.8 s, and all modes with the report stay under 30 s.
     return run_options(
-        without=_SOURCES | _WHOM | REAL_WORK | {"mode", "env_file", "output", "log_file"},
+        without=_SOURCES | _WHOM | REAL_WORK | {"mode", "env_file", "output", "log_file", "trace", "trace_sample"},
         iterations=8,
         simulator=("ttft=0.2", "itl=0.01", "tokens=8"),
     )
@@ -122,6 +123,15 @@ _COMMANDS: Final = (
         details="Runs under way go on: what they ask from then on is asked anew.",
         options=cache_options,
         words="stats|clear",
+    ),
+    Command(
+        name="traces",
+        summary="send what LangSmith does not have yet of a run's traces (push)",
+        details="RUN is a directory of a run, or its id below --results-dir. Where to: LANGSMITH_API_KEY, "
+        "LANGSMITH_PROJECT and LANGSMITH_ENDPOINT, from environment or env file. What was taken is noted with the run, "
+        "and is not sent again.",
+        options=traces_options,
+        words="push RUN",
     ),
     Command(
         name="performance",

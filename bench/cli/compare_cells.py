@@ -81,6 +81,8 @@ class Cells:
             env_file=None,
             report=False,
             quiet=True,
+            # Also where a variable asks for it.
+            trace=False,
             seed=seed,
             **_whom(self._config, target),
             **_how_often(target, arm, tasks),

@@ -12,6 +12,7 @@ from bench.cli.layers import Layers
 from bench.cli.messages import note, say
 from bench.cli.options import SETTINGS
 from bench.cli.session import Session, TakenUp, check_files
+from bench.cli.traced import traced
 from bench.config import SOURCES, ConcurrentConfig
 from bench.endpoints.resolve import opened, resolve
 from bench.errors import ConfigError, JournalError, WorkloadError
@@ -53,7 +54,9 @@ def resume_run(settings: Mapping[str, Any], context: Context) -> int:
         if failed:
             note(f"{failed} tasks failed; --retry-failed does them again")
         return FAILED if failed else OK
-    resolved = resolve(config, _environment(config, context))
+    environment = _environment(config, context)
+    config = traced(config, environment)
+    resolved = resolve(config, environment)
     check_files(config)
     workload = _workload(config, context)
     session = Session()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.options import config_from
 from bench.cli.resume import resume_run
 from bench.cli.session import Session, check_files
+from bench.cli.traced import traced
 from bench.endpoints.resolve import DEFAULT_PROVIDER, SCRIPTED, opened, resolve
 from bench.errors import ConfigError
 from bench.workload import build_workload
@@ -37,6 +38,7 @@ def run_once(config: ConcurrentConfig, context: Context) -> Session:
         ConfigError: Something is wrong with it; nothing was sent.
         RunError: A server of the run's own does not come up, or the records cannot be read back.
     """
+    config = traced(config, context.environment)
     resolved = resolve(config, context.environment)
     check_files(config)
     workload = build_workload(config, sys.stdin.buffer)

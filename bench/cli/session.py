@@ -9,7 +9,7 @@ import shlex
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
@@ -19,6 +19,7 @@ from bench.cli.hints import failure_lines
 from bench.cli.interrupts import interrupts
 from bench.cli.messages import fail, note, say
 from bench.cli.options import PROGRAM, command_line
+from bench.cli.traced import following
 from bench.errors import BenchError, ConfigError
 from bench.executor import ConcurrentBigModelExecutor, RunOutcome
 from bench.journal import LOG
@@ -30,11 +31,13 @@ from bench.observe.text import printable
 from bench.stop import StopSignal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from bench.config import ConcurrentConfig
     from bench.executor import Run
+    from bench.observers import Observer
     from bench.providers import Endpoint
     from bench.records import Glimpse, TaskResult
     from bench.workload import Workload
@@ -53,6 +56,19 @@ class TakenUp:
 
     run: Path
     retry_failed: bool
+
+
+class Companion(Protocol):
+    """A command whose work is made of runs.
+
+    Attributes:
+        command: The command line that does it again.
+    """
+
+    command: str
+
+    def watching(self, run: Path) -> AbstractContextManager[Observer]:
+        """Watch a run inside the block, from its directory."""
 
 
 class InFlight:
@@ -115,19 +131,21 @@ class Session:
         self,
         config: ConcurrentConfig,
         workload: Workload,
-        endpoint: Endpoint,
+        endpoints: Sequence[Endpoint],
         *,
         details: bool = True,
         taken_up: TakenUp | None = None,
+        companion: Companion | None = None,
     ) -> RunOutcome:
         """Run a workload, show its progress and its numbers, and draw its report.
 
         Args:
             config: Every setting.
             workload: The tasks.
-            endpoint: Where they go.
+            endpoints: Where they go.
             details: Show the run's own numbers; failures are shown in any case.
             taken_up: The run whose tasks that are left are to be done, instead of a new one.
+            companion: Whose work the run is, and who watches it beside the display.
 
         Raises:
             ConfigError: The results or the log cannot be written; nothing was sent.
@@ -136,14 +154,19 @@ class Session:
         """
         executor = ConcurrentBigModelExecutor(config)
         if taken_up is None:
-            run = executor.open(workload, endpoint, command=command_line(config))
+            command = command_line(config) if companion is None else companion.command
+            run = executor.open(workload, *endpoints, command=command)
         else:
-            run = executor.resume(taken_up.run, workload, endpoint, retry_failed=taken_up.retry_failed)
+            run = executor.resume(taken_up.run, workload, *endpoints, retry_failed=taken_up.retry_failed)
             if not config.quiet:
                 note(f"{run.directory.name}: {run.left} of {workload.count} tasks are left to do")
         log_file = config.log_file or run.directory / LOG
-        with self._logged(config, log_file, run.directory.name, endpoint):
-            outcome = self._watched(config, run)
+        with (
+            self._logged(config, log_file, run.directory.name, endpoints),
+            following(config, run.directory) as traces,
+        ):
+            outcome = self._watched(config, run, companion)
+            traces.run_ended()
             self.outcomes.append(outcome)
             if details and not config.quiet:
                 _show(config, outcome)
@@ -152,7 +175,7 @@ class Session:
                 draw_own_report([outcome.directory], outcome.directory, quiet=config.quiet)
         return outcome
 
-    def _watched(self, config: ConcurrentConfig, run: Run) -> RunOutcome:
+    def _watched(self, config: ConcurrentConfig, run: Run, companion: Companion | None) -> RunOutcome:
         in_flight = InFlight()
 
         def announce(stage: str) -> None:
@@ -163,15 +186,19 @@ class Session:
             progress_display(
                 total=run.left, slots=config.slots, mode=config.mode, quiet=config.quiet, terminal=self._terminal
             ) as display,
+            contextlib.ExitStack() as beside,
         ):
-            outcome = run.execute(stop=self.stop, observers=(display, in_flight))
+            more = () if companion is None else (beside.enter_context(companion.watching(run.directory)),)
+            outcome = run.execute(stop=self.stop, observers=(display, in_flight, *more))
         self.interrupted = self.interrupted or came.interrupted
         return outcome
 
     @contextlib.contextmanager
-    def _logged(self, config: ConcurrentConfig, log_file: Path, run_id: str, endpoint: Endpoint) -> Iterator[None]:
+    def _logged(
+        self, config: ConcurrentConfig, log_file: Path, run_id: str, endpoints: Sequence[Endpoint]
+    ) -> Iterator[None]:
         """Keep the log of a run, and in it the traceback of a crash of our own."""
-        secrets = () if endpoint.api_key is None else (endpoint.api_key.reveal(),)
+        secrets = [endpoint.api_key.reveal() for endpoint in endpoints if endpoint.api_key is not None]
         with run_logging(
             log_file,
             run_id=run_id,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from bench.errors import CallError
-from bench.records import JsonObject, TokenSource
+from bench.records import JsonObject, RateLimits, TokenSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,12 +22,29 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is sent: the body of a chat completion."""
+    """What is sent: the body of a chat completion.
+
+    Attributes:
+        route: To which of a run's endpoints it goes, from 0.
+    """
 
     model: str
     messages: tuple[JsonObject, ...]
     params: JsonObject
     stream: bool
+    route: int = 0
+
+
+class Contender(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One of several requests that race for the same answer.
+
+    Attributes:
+        request: What is sent.
+        after_s: How long after the one before it is sent, in seconds, unless that one has failed before.
+    """
+
+    request: Request
+    after_s: float = 0.0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -41,6 +61,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         content_ns: Instants of the chunks with content or reasoning, in order; empty where nothing was streamed.
         connect_ns: Duration of making the connection, in nanoseconds.
         parse_ns: Duration of parsing, in nanoseconds, where it is done apart.
+        rate_limits: What the answer's head says of the provider's limits, if that was to be read.
     """
 
     sent_ns: int
@@ -60,6 +81,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     content_ns: tuple[int, ...] = ()
     connect_ns: int | None = None
     parse_ns: int | None = None
+    rate_limits: RateLimits | None = None
+
+
+#: What each contender of a race came to that was sent, with its place; the one that decides is the last.
+Outcomes = list[tuple[int, Reply]]
 
 
 class SyncClient(Protocol):
@@ -96,6 +122,23 @@ class AsyncClient(Protocol):
         """Close the connections."""
 
 
+class SyncRacer(Protocol):
+    """A client for threads that has several routes."""
+
+    def race(self, contenders: Sequence[Contender], deadline_ns: int) -> Outcomes:
+        """Send the first request, each next one when it is time or the one before has failed; the first success wins.
+
+        The losers' connections are closed at once. Where all fail, the last failure decides.
+        """
+
+
+class AsyncRacer(Protocol):
+    """A client for an event loop that has several routes."""
+
+    async def race(self, contenders: Sequence[Contender], deadline_ns: int) -> Outcomes:
+        """Do what `SyncRacer.race` does."""
+
+
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a client is made from, apart from the endpoint; picklable.
 
@@ -104,9 +147,11 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         transport: HTTP library below it, where there is a choice.
         slots: How many calls may be under way at once; connection limits never bind below it.
         timeouts: Limits of an attempt.
+        reads_limits: Whether what answers say of the provider's limits is read: nobody asks for it in a measurement.
     """
 
     client: str
     transport: str
     slots: int
     timeouts: Timeouts
+    reads_limits: bool = False

@@ -11,7 +11,7 @@ from bench.errors import CallError
 if TYPE_CHECKING:
     from bench.clients._base import Timeouts
     from bench.errors import ErrorType
-    from bench.records import TokenSource
+    from bench.records import RateLimits, TokenSource
 
 #: `sensitive` is BigModel's word for an answer that its audit stopped.
 _FILTERED: Final = frozenset({"content_filter", "sensitive"})
@@ -31,6 +31,7 @@ class Collector:
         timeouts: Limits of the attempt.
         sent_ns: When the call was handed to the client.
         deadline_ns: When the call must be over.
+        reads_limits: Whether the client is to look for what the answer's head says of the provider's limits.
     """
 
     __slots__ = (
@@ -49,10 +50,14 @@ class Collector:
         "content_type",
         "finish_reason",
         "http_status",
+        "rate_limits",
+        "reads_limits",
         "server_model",
     )
 
-    def __init__(self, *, stream: bool, timeouts: Timeouts, sent_ns: int, deadline_ns: int) -> None:
+    def __init__(
+        self, *, stream: bool, timeouts: Timeouts, sent_ns: int, deadline_ns: int, reads_limits: bool = False
+    ) -> None:
         self._stream = stream
         self._timeouts = timeouts
         self._sent_ns = sent_ns
@@ -69,6 +74,8 @@ class Collector:
         self.content_type = ""
         self.finish_reason: str | None = None
         self.server_model: str | None = None
+        self.reads_limits = reads_limits
+        self.rate_limits: RateLimits | None = None
 
     def __repr__(self) -> str:
         """Show how far the call has come."""
@@ -143,9 +150,13 @@ class Collector:
 
     def on_usage(self, prompt_tokens: object, completion_tokens: object, reasoning_tokens: object) -> None:
         """Take the server's count of tokens; what is no count is left out. A later count replaces an earlier one."""
-        self._prompt_tokens = _count(prompt_tokens, self._prompt_tokens)
-        self._completion_tokens = _count(completion_tokens, self._completion_tokens)
-        self._reasoning_tokens = _count(reasoning_tokens, self._reasoning_tokens)
+        # A bool is no count. Three lines instead of a function: this is asked of every answer.
+        if type(prompt_tokens) is int and prompt_tokens >= 0:
+            self._prompt_tokens = prompt_tokens
+        if type(completion_tokens) is int and completion_tokens >= 0:
+            self._completion_tokens = completion_tokens
+        if type(reasoning_tokens) is int and reasoning_tokens >= 0:
+            self._reasoning_tokens = reasoning_tokens
 
     def fail(self, error: CallError) -> None:
         """Take the reason why the call broke off; the first one stands."""
@@ -186,6 +197,7 @@ class Collector:
             content_ns=tuple(self._content_ns),
             connect_ns=connect_ns,
             parse_ns=parse_ns,
+            rate_limits=self.rate_limits,
         )
 
     def _verdict(self) -> CallError | None:
@@ -233,8 +245,3 @@ def encodable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
-
-
-def _count(value: object, before: int | None) -> int | None:
-    """Return `value` if it is a count, else what was known before."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else before

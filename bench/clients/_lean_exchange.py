@@ -15,6 +15,7 @@ import httptools
 from bench.clients._lean_events import Events
 from bench.clients._lean_loose import answer_in, error_in
 from bench.clients._limits import MAX_ERROR_BYTES, check_encoding, check_size
+from bench.clients._rate_limits import rate_limits_in
 from bench.clients._read import not_a_stream, take_answer
 from bench.errors import CallError
 
@@ -204,14 +205,22 @@ class Exchange:
 
     def _take_head(self, now_ns: int, reader: Reader) -> None:
         collector = self.collector
-        fields = {name.lower(): value for name, value in reader.headers.items()}
-        collector.on_head(now_ns, reader.http_status or 0, fields.get(b"content-type", b"").decode("latin-1"))
+        content_type = encoding = b""
+        for name, value in reader.headers.items():
+            if (lowered := name.lower()) == b"content-type":
+                content_type = value
+            elif lowered == b"content-encoding":
+                encoding = value
+        collector.on_head(now_ns, reader.http_status or 0, content_type.decode("latin-1"))
+        if collector.reads_limits:
+            collector.rate_limits = rate_limits_in(self._headers(reader))
         self._is_stream = self._stream and collector.http_status in _SUCCESSES and collector.is_event_stream
-        if b"content-encoding" in fields:
-            check_encoding(fields[b"content-encoding"].decode("latin-1"))
+        if encoding:
+            check_encoding(encoding.decode("latin-1"))
 
     def _take_bodies(self, bodies: list[tuple[int, bytes]]) -> None:
-        self._body_bytes += sum([len(body) for _, body in bodies])
+        for _, body in bodies:
+            self._body_bytes += len(body)
         if self._is_stream:
             check_size(self._body_bytes)
             self._events.feed(bodies)

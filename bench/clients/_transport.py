@@ -12,6 +12,7 @@ import httpx2
 from bench.clients._gauge import Gauge
 from bench.clients._limits import KEEP_ALIVE_S, check_encoding
 from bench.clients._network import Network
+from bench.clients._rate_limits import rate_limits_in
 from bench.errors import CallError
 
 if TYPE_CHECKING:
@@ -169,4 +170,6 @@ def take_head(response: httpx2.Response, collector: Collector) -> None:
     now_ns = time.perf_counter_ns()
     headers = response.headers
     collector.on_head(now_ns, response.status_code, headers.get("content-type", ""))
+    if collector.reads_limits:
+        collector.rate_limits = rate_limits_in(headers)
     check_encoding(headers.get("content-encoding", "identity"))

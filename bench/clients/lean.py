@@ -43,6 +43,7 @@ class LeanSyncClient:
 
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
         self._timeouts = settings.timeouts
+        self._reads_limits = settings.reads_limits
         self._slots = settings.slots
         self._compose = Composer(endpoint)
         self._translator = Translator(endpoint.api_key)
@@ -59,7 +60,11 @@ class LeanSyncClient:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`."""
         stream = request.stream
         collector = Collector(
-            stream=stream, timeouts=self._timeouts, sent_ns=time.perf_counter_ns(), deadline_ns=deadline_ns
+            stream=stream,
+            timeouts=self._timeouts,
+            sent_ns=time.perf_counter_ns(),
+            deadline_ns=deadline_ns,
+            reads_limits=self._reads_limits,
         )
         exchange = Exchange(collector, self._translator, stream=stream)
         call = self._calls.begin(collector)
@@ -131,6 +136,7 @@ class LeanAsyncClient:
 
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
         self._timeouts = settings.timeouts
+        self._reads_limits = settings.reads_limits
         self._slots = settings.slots
         self._compose = Composer(endpoint)
         self._translator = Translator(endpoint.api_key)
@@ -141,6 +147,8 @@ class LeanAsyncClient:
         self._under_way: dict[ProtocolConnection, Exchange] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
+        #: How long after a stream was asked for none of its limits can pass, but for the deadline.
+        self._calm_ns = int(min(settings.timeouts.ttft_s, settings.timeouts.idle_s) * NS_PER_S)
 
     def __repr__(self) -> str:
         """Show whom it asks, and how busily."""
@@ -149,11 +157,19 @@ class LeanAsyncClient:
     async def call(self, request: Request, deadline_ns: int) -> Reply:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`."""
         stream, sent_ns = request.stream, time.perf_counter_ns()
-        collector = Collector(stream=stream, timeouts=self._timeouts, sent_ns=sent_ns, deadline_ns=deadline_ns)
+        collector = Collector(
+            stream=stream,
+            timeouts=self._timeouts,
+            sent_ns=sent_ns,
+            deadline_ns=deadline_ns,
+            reads_limits=self._reads_limits,
+        )
         exchange = Exchange(collector, self._translator, stream=stream)
         connect_ns = None
         try:
-            due_ns = _first_look_ns(collector, sent_ns)
+            due_ns = min(deadline_ns, sent_ns + self._calm_ns) if stream else deadline_ns
+            if due_ns <= sent_ns:
+                _refuse_late(collector, sent_ns)
             data = self._compose(request)
             connection = self._kept(sent_ns - _KEEP_ALIVE_NS)
             if connection is not None:
@@ -247,11 +263,10 @@ def _reply(
     )
 
 
-def _first_look_ns(collector: Collector, now_ns: int) -> int:
-    """Return when to look at the limit of a call that begins now, or raise where it has passed."""
+def _refuse_late(collector: Collector, now_ns: int) -> None:
+    """Raise where the limit of a call that begins now has passed."""
     if collector.limit()[0] <= now_ns:
         raise collector.timed_out()
-    return _look_ns(collector, now_ns)
 
 
 def _look_ns(collector: Collector, now_ns: int) -> int:

@@ -61,6 +61,7 @@ class OpenAISyncClient:
 
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
         self._timeouts = settings.timeouts
+        self._reads_limits = settings.reads_limits
         self._extra_body = endpoint.extra_body
         self._translator = Translator(endpoint.api_key, unconnected=_UNCONNECTED, late=_LATE)
         self._calls = Calls(settings.timeouts.connect_s)
@@ -86,7 +87,11 @@ class OpenAISyncClient:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`."""
         body = _body(request, self._extra_body)
         collector = Collector(
-            stream=request.stream, timeouts=self._timeouts, sent_ns=time.perf_counter_ns(), deadline_ns=deadline_ns
+            stream=request.stream,
+            timeouts=self._timeouts,
+            sent_ns=time.perf_counter_ns(),
+            deadline_ns=deadline_ns,
+            reads_limits=self._reads_limits,
         )
         call = self._calls.begin(collector)
         try:
@@ -131,6 +136,7 @@ class OpenAIAsyncClient:
     def __init__(self, settings: ClientSettings, endpoint: Endpoint) -> None:
         self._transport = settings.transport
         self._timeouts = settings.timeouts
+        self._reads_limits = settings.reads_limits
         self._extra_body = endpoint.extra_body
         self._translator = Translator(endpoint.api_key, unconnected=_UNCONNECTED, late=_LATE)
         self._collectors: dict[asyncio.Task[Any] | None, Collector] = {}
@@ -162,7 +168,11 @@ class OpenAIAsyncClient:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`."""
         body = _body(request, self._extra_body)
         collector = Collector(
-            stream=request.stream, timeouts=self._timeouts, sent_ns=time.perf_counter_ns(), deadline_ns=deadline_ns
+            stream=request.stream,
+            timeouts=self._timeouts,
+            sent_ns=time.perf_counter_ns(),
+            deadline_ns=deadline_ns,
+            reads_limits=self._reads_limits,
         )
         task = asyncio.current_task()
         self._collectors[task] = collector

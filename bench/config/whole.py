@@ -50,9 +50,7 @@ class ConcurrentConfig(LimitSettings):
     )
     trace_sample: float = field(
         default=1.0,
-        metadata=about(
-            "share of the tasks whose traces are sent, from 0 to 1", group="Output", at_least=0, at_most=1
-        ),
+        metadata=about("share of the tasks whose traces are sent, from 0 to 1", group="Output", at_least=0, at_most=1),
     )
     env_file: Path | None = field(
         default=None,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bench.engines.bell import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +16,12 @@ if TYPE_CHECKING:
     from bench.records import TaskResult
     from bench.stop import StopSignal
     from bench.worker import Assignment, WorkerSpec
+
+
+class Pause(msgspec.Struct, frozen=True, gc=False):
+    """There is no task to begin before this instant, unless another one comes back first."""
+
+    until_ns: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +34,12 @@ class Job:
         spec: What the workers share.
         clock: The clock.
         stop: The engine draws nothing more once it drains, and gives up what is in flight once it is cancelled.
-        draw: Returns the next task, or None when there is none or the run is draining.
+        draw: Returns the next task; a pause where one may come later; None when there is none or the run is draining.
         emit: Takes each result exactly once; one from another process encoded as JSON.
         ready: To be called once, when all slots stand ready and before the first draw.
         worker_cpu: Takes the CPU seconds of a worker process that ended.
         canary: Takes what the client added to a canary's first token, in seconds.
+        bell: Rings when a pause may be over before its time.
     """
 
     slots: int
@@ -36,11 +47,12 @@ class Job:
     spec: WorkerSpec
     clock: Clock
     stop: StopSignal
-    draw: Callable[[], Assignment | None]
+    draw: Callable[[], Assignment | Pause | None]
     emit: Callable[[TaskResult | bytes], None]
     ready: Callable[[], None]
     worker_cpu: Callable[[float], None]
     canary: Callable[[float], None]
+    bell: Bell = field(default_factory=Bell)
 
 
 class Engine(Protocol):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from bench.clients.make import make_async_client
+from bench.clients.routed import async_client_for
+from bench.engines._base import Pause
 from bench.engines._garbage import few_collections
+from bench.engines.bell import LoopPauses
 from bench.engines.canary import canary_on_loop
 from bench.records import WorkerId
 from bench.worker import TaskWorker
@@ -32,7 +34,7 @@ class CoroutinesEngine:
 
 async def _run(job: Job) -> None:
     loop = asyncio.get_running_loop()
-    client = make_async_client(job.spec.client, job.spec.endpoint)
+    client = async_client_for(job.spec.client, job.spec.endpoints)
     slots: list[asyncio.Task[None]] = []
 
     def cancel_slots() -> None:
@@ -44,10 +46,11 @@ async def _run(job: Job) -> None:
             loop.call_soon_threadsafe(cancel_slots)
 
     worker = TaskWorker(job.spec, job.clock, job.stop)
+    pauses = LoopPauses(job.bell)
     try:
         job.ready()
-        slots += [loop.create_task(_slot(job, worker, client, number)) for number in range(job.slots)]
-        with job.stop.watched(on_stop):
+        slots += [loop.create_task(_slot(job, worker, client, pauses, number)) for number in range(job.slots)]
+        with job.stop.watched(on_stop), pauses.heard():
             async with canary_on_loop(job.spec, job.clock, job.canary):
                 await asyncio.wait(slots)
     finally:
@@ -57,8 +60,11 @@ async def _run(job: Job) -> None:
             slot.result()
 
 
-async def _slot(job: Job, worker: TaskWorker, client: AsyncClient, number: int) -> None:
+async def _slot(job: Job, worker: TaskWorker, client: AsyncClient, pauses: LoopPauses, number: int) -> None:
     """Do tasks until there are none; a cancellation that falls between two tasks ends the slot as it should."""
     who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=number)
-    while (assignment := job.draw()) is not None:
-        job.emit(await worker.arun(assignment, client, who))
+    while (drawn := job.draw()) is not None:
+        if isinstance(drawn, Pause):
+            await pauses.wait(drawn.until_ns)
+        else:
+            job.emit(await worker.arun(drawn, client, who))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 import uvloop
 
-from bench.clients.make import make_async_client, make_sync_client
+from bench.clients.routed import async_client_for, sync_client_for
 from bench.clock import MonotonicClock
 from bench.engines import pipe
 from bench.engines._garbage import few_collections
@@ -43,7 +43,7 @@ def serve_blocking(connection: socket.socket, spec: WorkerSpec, slots: range, lo
     """Do the tasks that come through the pipe, one at a time, until told to end; `slots` is one slot."""
     _leave_signals_to_parent()
     channel = _Channel(connection)
-    with logging_to_parent(lambda record: channel.send(pipe.LOG, record), level=log_level, secrets=_secrets(spec)):
+    with logging_to_parent(lambda record: channel.send(pipe.LOG, record), level=log_level, secrets=spec.secrets):
         _do_tasks(channel, spec, slots[0])
     channel.send(pipe.CPU, _cpu_s())
 
@@ -60,11 +60,6 @@ def _leave_signals_to_parent() -> None:
     # Ctrl+C goes to the whole group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _secrets(spec: WorkerSpec) -> tuple[str, ...]:
-    key = spec.endpoint.api_key
-    return () if key is None else (key.reveal(),)
 
 
 def _cpu_s() -> bytes:
@@ -100,7 +95,7 @@ class _Channel:
 
 
 def _do_tasks(channel: _Channel, spec: WorkerSpec, slot: int) -> None:
-    client = make_sync_client(spec.client, spec.endpoint)
+    client = sync_client_for(spec.client, spec.endpoints)
     stop = StopSignal()
     inbox: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, inbox, stop, client), name="listener", daemon=True).start()
@@ -144,7 +139,7 @@ async def _serve_loop(connection: socket.socket, spec: WorkerSpec, slots: range,
         if not loop.is_closed():
             loop.call_soon_threadsafe(slots_of_loop.send, pipe.LOG, record)
 
-    with logging_to_parent(send_log, level=log_level, secrets=_secrets(spec)):
+    with logging_to_parent(send_log, level=log_level, secrets=spec.secrets):
         await slots_of_loop.run()
     await slots_of_loop.close()
 
@@ -154,7 +149,7 @@ class _LoopSlots(asyncio.Protocol):
 
     def __init__(self, spec: WorkerSpec, slots: range) -> None:
         self._loop = asyncio.get_running_loop()
-        self._client = make_async_client(spec.client, spec.endpoint)
+        self._client = async_client_for(spec.client, spec.endpoints)
         self._spec = spec
         self._stop = StopSignal()
         self._worker = TaskWorker(spec, MonotonicClock(), self._stop)

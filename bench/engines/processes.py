@@ -13,6 +13,7 @@ import msgspec
 
 from bench.clock import NS_PER_S
 from bench.engines import pipe
+from bench.engines._base import Pause
 from bench.engines.launch import how_it_ended, worker_context
 from bench.engines.process_worker import serve_blocking, serve_on_loop
 from bench.engines.worker_process import LostTasks, WorkerProcess
@@ -88,6 +89,8 @@ class _Pool:
         self._open: set[WorkerProcess] = set()
         self._running = False
         self._next_check_ns = 0
+        #: Until when there is no task to begin, though there may be later.
+        self._paused_until_ns: int | None = None
 
     def __enter__(self) -> Self:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -110,13 +113,20 @@ class _Pool:
                     break
                 self._workers.append(self._start(place))
             while self._open:
-                for key, _ in self._selector.select(_POLL_S):
+                for key, _ in self._selector.select(self._wait_s()):
                     if key.data is None:
                         os.read(self._wake_read, 4096)
                         self._on_stop()
                     elif key.data in self._open:
                         self._on_readable(key.data)
+                if self._paused_until_ns is not None and self._running:
+                    self._feed(self._workers)
                 self._kill_overdue()
+
+    def _wait_s(self) -> float:
+        if self._paused_until_ns is None:
+            return _POLL_S
+        return min(_POLL_S, max(0.0, (self._paused_until_ns - self._job.clock.now_ns()) / NS_PER_S))
 
     def _wake(self) -> None:
         # A full pipe wakes as well as a new byte; a closed one has nobody left to wake.
@@ -159,7 +169,8 @@ class _Pool:
         for kind, content in messages:
             self._take(worker, kind, content)
         if self._running and worker in self._open:
-            self._feed([worker])
+            # Where others wait for a task, one that may go now is for any of them.
+            self._feed([worker] if self._paused_until_ns is None else self._workers)
 
     def _take(self, worker: WorkerProcess, kind: bytes, content: bytes) -> None:
         """Take in one message."""
@@ -191,24 +202,31 @@ class _Pool:
 
         Slot by slot in turn: tasks that arrive one after the other go to different workers.
         """
+        self._paused_until_ns = None
         workers = [worker for worker in workers if worker.ready and not worker.ending]
         hungry = workers
         while hungry:
             hungry = [worker for worker in hungry if worker.free and self._give_one(worker)]
         for worker in workers:
             worker.send_given()
-            if not worker.given:
+            if not worker.given and self._paused_until_ns is None:
                 worker.ending = True
                 worker.due_ns = self._job.clock.now_ns() + int(_END_GRACE_S * NS_PER_S)
                 worker.send(pipe.END)
 
     def _give_one(self, worker: WorkerProcess) -> bool:
+        if self._paused_until_ns is not None:
+            # Whom a pause meets, it meets for all.
+            return False
         if self._job.stop.draining:
             self._lost.cancel(worker)
-        assignment = worker.left.pop(0) if worker.left else self._job.draw()
-        if assignment is not None:
-            worker.give(assignment, self._job.clock.now_ns())
-        return assignment is not None
+        drawn = worker.left.pop(0) if worker.left else self._job.draw()
+        if isinstance(drawn, Pause):
+            self._paused_until_ns = drawn.until_ns
+        elif drawn is not None:
+            worker.give(drawn, self._job.clock.now_ns())
+            return True
+        return False
 
     def _on_death(self, worker: WorkerProcess) -> None:
         """Charge the death to the tasks that the worker had, if any, and start another in its place."""

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from bench.clients.make import make_sync_client
+from bench.clients.routed import sync_client_for
 from bench.engines._garbage import few_collections
 from bench.engines.canary import canary_in_thread
 from bench.engines.threads import work
@@ -23,7 +23,7 @@ class SerialEngine:
     @few_collections()
     def run(self, job: Job) -> None:
         """Do the tasks; see `Engine.run`."""
-        client = make_sync_client(job.spec.client, job.spec.endpoint)
+        client = sync_client_for(job.spec.client, job.spec.endpoints)
         worker = TaskWorker(job.spec, job.clock, job.stop)
         who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=0)
         try:

@@ -6,7 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from bench.clients.make import make_sync_client
+from bench.clients.routed import sync_client_for
+from bench.engines._base import Pause
 from bench.engines._garbage import few_collections
 from bench.engines.canary import canary_in_thread
 from bench.errors import WorkerError
@@ -25,7 +26,7 @@ class ThreadsEngine:
     @few_collections()
     def run(self, job: Job) -> None:
         """Do the tasks; see `Engine.run`."""
-        client = make_sync_client(job.spec.client, job.spec.endpoint)
+        client = sync_client_for(job.spec.client, job.spec.endpoints)
         worker = TaskWorker(job.spec, job.clock, job.stop)
         start = threading.Event()
 
@@ -71,5 +72,8 @@ def _start_all(threads: list[threading.Thread], started: list[threading.Thread],
 
 def work(job: Job, worker: TaskWorker, client: SyncClient, who: WorkerId) -> None:
     """Do tasks in this thread until there are none."""
-    while (assignment := job.draw()) is not None:
-        job.emit(worker.run(assignment, client, who))
+    while (drawn := job.draw()) is not None:
+        if isinstance(drawn, Pause):
+            job.bell.wait(drawn.until_ns)
+        else:
+            job.emit(worker.run(drawn, client, who))

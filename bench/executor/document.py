@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from bench.errors import JournalError
-from bench.journal import MANIFEST, TASKS, decode_line, iter_last_lines
+from bench.journal import MANIFEST, ROUTES, TASKS, decode_line, iter_last_lines, iter_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,8 @@ class _Place(msgspec.Struct, frozen=True, order=True):
 def write_document(run: Path, summary: Summary, output: Path) -> None:
     """Write `{"run", "summary", "workers", "results"}`, results in the order of the workload.
 
+    A run of profile `prod` has "routes" before its results: what has changed about them, as it is stored.
+
     Reads the journal a record at a time; memory is a few numbers a task.
 
     Raises:
@@ -40,6 +42,8 @@ def write_document(run: Path, summary: Summary, output: Path) -> None:
             file.write(b'{"run":' + (run / MANIFEST).read_bytes())
             file.write(b',\n"summary":' + msgspec.json.encode(summary))
             file.write(b',\n"workers":' + msgspec.json.encode(summary.workers))
+            if (run / ROUTES).exists():
+                file.write(b',\n"routes":[' + b",\n".join(iter_lines(run / ROUTES)) + b"]")
             file.write(b',\n"results":[')
             for number, line in enumerate(_ordered_lines(run)):
                 file.write((b"\n" if number == 0 else b",\n") + line)

@@ -19,10 +19,12 @@ from bench.executor.document import write_document
 from bench.executor.ledger import Ledger
 from bench.executor.opening import OpenRun, begin, concluded, take_up
 from bench.executor.preflight import prepare_machine
-from bench.executor.spec import worker_spec
+from bench.executor.prod import dispatched
+from bench.executor.spec import giving_up, worker_spec
 from bench.journal import SUMMARY, write_atomically
 from bench.logcontext import Scrubber
 from bench.manifest import HarnessCost
+from bench.policy.pause import standstill_s
 from bench.policy.statistics import percentile
 from bench.stop import StopSignal
 from bench.summary import Summary, summarise
@@ -69,46 +71,46 @@ class ConcurrentBigModelExecutor:
     def __init__(self, config: ConcurrentConfig) -> None:
         self._config = config
 
-    def open(self, workload: Workload, endpoint: Endpoint, *, command: str = "") -> Run:
+    def open(self, workload: Workload, *endpoints: Endpoint, command: str = "") -> Run:
         """Make a run's directory and journal; nothing is sent yet.
 
         Args:
             workload: The tasks.
-            endpoint: Where they go.
+            endpoints: Where they go: one, or in profile `prod` any number.
             command: The command line that reproduces the run, without secrets, for its records.
 
         Raises:
             ConfigError: The results directory cannot be written, the arrival times cannot be used, or this machine
                 cannot hold so many slots.
         """
-        prepare_machine(self._config, workload.count, own_server=endpoint.pid is not None)
-        return Run(self._config, workload, endpoint, begin(self._config, workload, endpoint, command))
+        prepare_machine(self._config, workload.count, own_server=_has_own_server(endpoints))
+        return Run(self._config, workload, endpoints, begin(self._config, workload, endpoints, command))
 
-    def resume(self, run: Path, workload: Workload, endpoint: Endpoint, *, retry_failed: bool = False) -> Run:
+    def resume(self, run: Path, workload: Workload, *endpoints: Endpoint, retry_failed: bool = False) -> Run:
         """Take up a run where it ended, however it ended; nothing is sent yet.
 
         Args:
             run: Its directory.
             workload: Its tasks; those without an answer are left to do.
-            endpoint: Where they go.
+            endpoints: Where they go.
             retry_failed: Do those that failed again.
 
         Raises:
             ConfigError: Another process writes it, its workload or what shapes its answers has changed, or its records
                 cannot be read and written.
         """
-        prepare_machine(self._config, workload.count, own_server=endpoint.pid is not None)
-        opened = take_up(run, self._config, workload, endpoint, retry_failed=retry_failed)
-        return Run(self._config, workload, endpoint, opened)
+        prepare_machine(self._config, workload.count, own_server=_has_own_server(endpoints))
+        opened = take_up(run, self._config, workload, endpoints, retry_failed=retry_failed)
+        return Run(self._config, workload, endpoints, opened)
 
-    def run(self, workload: Workload, endpoint: Endpoint) -> RunOutcome:
+    def run(self, workload: Workload, *endpoints: Endpoint) -> RunOutcome:
         """Open a run and do its tasks; for use as a library.
 
         Raises:
             ConfigError: The results directory cannot be written, or the arrival times cannot be used.
             JournalError: The records cannot be read back.
         """
-        return self.open(workload, endpoint).execute()
+        return self.open(workload, *endpoints).execute()
 
 
 class Run:
@@ -119,10 +121,12 @@ class Run:
         left: How many tasks it is to do.
     """
 
-    def __init__(self, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, opened: OpenRun) -> None:
+    def __init__(
+        self, config: ConcurrentConfig, workload: Workload, endpoints: Sequence[Endpoint], opened: OpenRun
+    ) -> None:
         self._config = config
         self._workload = workload
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._opened = opened
         self._journal = opened.journal
         self._clock = opened.zero.clock
@@ -154,19 +158,20 @@ class Run:
             return self._close(None, HarnessCost())
         tasks = self._opened.left.of(self._workload)
         ledger = Ledger(tasks, self._journal, observers, self._clock, stop, self._opened.arrivals)
+        ledger.give_up_by(giving_up(self._config))
         with contextlib.ExitStack() as servers_of_own:
             try:
                 canary = servers_of_own.enter_context(canary_server(wanted=self._config.canary))
             except RunError as failure:
                 return self._close(str(failure), HarnessCost())
-            servers = [self._endpoint.pid, None if canary is None else canary.endpoint.pid]
-            monitor = UsageMonitor(
-                excluded_pids=[pid for pid in servers if pid is not None], server_pid=self._endpoint.pid
-            )
+            own = [endpoint.pid for endpoint in self._endpoints if endpoint.pid is not None]
+            servers = own if canary is None or canary.endpoint.pid is None else [*own, canary.endpoint.pid]
+            monitor = UsageMonitor(excluded_pids=servers, server_pid=own[0] if own else None)
             monitor.start()
             with self._journal.syncing(on_failure=stop.cancel):
-                error = self._run_engine(self._job(ledger, stop, observers, monitor, canary))
+                error = self._run_engine(self._job(ledger, stop, observers, monitor, canary), ledger)
             usage = monitor.stop()
+        _log_standstill(usage)
         stopped_by = ledger.error or self._journal.failure
         return self._close(error or (str(stopped_by) if stopped_by else None), self._cost(usage))
 
@@ -186,6 +191,7 @@ class Run:
             cpu_s=usage.cpu_s,
             peak_pss_bytes=usage.peak_pss_bytes,
             wakeup_lag_p99_s=usage.wakeup_lag_p99_s,
+            wakeup_lag_max_s=usage.wakeup_lag_max_s,
             server_cpu_s=usage.server_cpu_s,
             switches_voluntary=usage.switches_voluntary,
             switches_involuntary=usage.switches_involuntary,
@@ -196,16 +202,16 @@ class Run:
             canary_p99_s=percentile(added, 0.99) if added else None,
         )
 
-    def _run_engine(self, job: Job) -> str | None:
+    def _run_engine(self, job: Job, ledger: Ledger) -> str | None:
         """Return why the run had to stop, if it had to."""
         try:
-            engine_for(self._config.mode).run(job)
+            with dispatched(self._config, job, ledger, self.directory) as todo:
+                engine_for(self._config.mode).run(todo)
         except (RunError, ConfigError) as failure:
             return str(failure)
         except Exception as bug:  # noqa: BLE001 - the run's edge: the records are kept whatever happens
             _log.exception("the run stopped on a bug")
-            key = self._endpoint.api_key
-            said = Scrubber(() if key is None else (key.reveal(),))(f"{type(bug).__name__}: {bug}")
+            said = Scrubber(job.spec.secrets)(f"{type(bug).__name__}: {bug}")
             return f"a bug stopped the run ({said}); its traceback is in the run's log"
         return None
 
@@ -229,7 +235,7 @@ class Run:
         return Job(
             slots=self._config.slots,
             processes=self._config.processes or min(usable_cores(), self._config.slots),
-            spec=worker_spec(self._config, self._endpoint, self._opened, canary),
+            spec=worker_spec(self._config, self._endpoints, self._opened, canary),
             clock=self._clock,
             stop=stop,
             draw=ledger.draw,
@@ -269,6 +275,20 @@ class Run:
         except JournalError as error:
             # Where there are no records any more, the reason for that says more than that they cannot be read.
             raise JournalError(next(iter(failures), str(error))) from error
+
+
+def _has_own_server(endpoints: Sequence[Endpoint]) -> bool:
+    return any(endpoint.pid is not None for endpoint in endpoints)
+
+
+def _log_standstill(usage: Usage) -> None:
+    still_s = standstill_s(usage.wakeup_lag_max_s)
+    if still_s is not None:
+        _log.warning(
+            "this process stood still for %.1f s (stopped, or kept from running): times of tasks that were under way "
+            "are too long by as much, which is not the server's doing",
+            still_s,
+        )
 
 
 @contextlib.contextmanager

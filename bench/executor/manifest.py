@@ -6,16 +6,18 @@ import dataclasses
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_type_hints
 
 import msgspec
 
-from bench.clock import utc_label
+from bench.clock import utc_label, utc_us
 from bench.config import ConcurrentConfig
 from bench.environment import describe_environment
 from bench.manifest import RunManifest, Segment
+from bench.settings import from_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from bench.providers import Endpoint
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 
 
 def first_manifest(
-    run_id: str, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, command: str, segment: Segment
+    run_id: str,
+    config: ConcurrentConfig,
+    workload: Workload,
+    endpoints: Sequence[Endpoint],
+    command: str,
+    segment: Segment,
 ) -> RunManifest:
     """Describe a run before it begins.
 
@@ -32,7 +39,7 @@ def first_manifest(
         run_id: Its id.
         config: Every setting, defaults included.
         workload: The tasks.
-        endpoint: Where they go; its key is left out.
+        endpoints: Where they go; their keys are left out.
         command: The command line that reproduces it.
         segment: Its start.
     """
@@ -45,7 +52,8 @@ def first_manifest(
         load_model=config.load_model,
         config=settings_of(config),
         command=command,
-        endpoint={"provider": endpoint.provider, "model": endpoint.model, "base_url": endpoint.base_url},
+        endpoint=_described(endpoints[0]),
+        routes=tuple(_route(endpoint) for endpoint in endpoints) if config.profile == "prod" else (),
         workload={
             "kind": workload.kind,
             "tasks": workload.count,
@@ -57,6 +65,31 @@ def first_manifest(
     )
 
 
+def _described(endpoint: Endpoint) -> JsonObject:
+    return {
+        "provider": endpoint.provider,
+        "model": endpoint.model,
+        "base_url": endpoint.base_url,
+        **({"key": endpoint.key} if endpoint.key else {}),
+    }
+
+
+def _route(endpoint: Endpoint) -> JsonObject:
+    """Describe a route with what it is allowed and what it costs, as far as that is known."""
+    limits = endpoint.limits
+    known = {
+        "in_flight": limits.in_flight,
+        "requests_per_min": limits.requests_per_min,
+        "tokens_per_min": limits.tokens_per_min,
+        "quota": limits.quota or None,
+        "price_in": endpoint.price_in,
+        "price_out": endpoint.price_out,
+    }
+    known = {name: value for name, value in known.items() if value is not None}
+    is_priced = endpoint.price_in is not None or endpoint.price_out is not None
+    return {**_described(endpoint), **known, **({"currency": endpoint.currency} if is_priced else {})}
+
+
 def next_segment(now: datetime, origin_ns: int, tasks: int) -> Segment:
     """Describe a start by this process.
 
@@ -65,14 +98,24 @@ def next_segment(now: datetime, origin_ns: int, tasks: int) -> Segment:
         origin_ns: The same instant on `perf_counter_ns`: the zero of the segment's clock.
         tasks: How many tasks it is to do.
     """
-    return Segment(started_at=utc_label(now), host=platform.node(), pid=os.getpid(), origin_ns=origin_ns, tasks=tasks)
+    return Segment(
+        started_at=utc_label(now),
+        host=platform.node(),
+        pid=os.getpid(),
+        origin_ns=origin_ns,
+        origin_utc_us=utc_us(now),
+        tasks=tasks,
+    )
 
 
 def changed_settings(stored: JsonObject, config: ConcurrentConfig) -> JsonObject:
     """Return the settings that are others than the stored ones; where runs are kept is no setting of a run's work."""
     before = {**_as_stored(ConcurrentConfig()), **stored}
+    hints = get_type_hints(ConcurrentConfig)
     return {
-        name: value for name, value in _as_stored(config).items() if name != "results_dir" and before[name] != value
+        name: value
+        for name, value in _as_stored(config).items()
+        if name != "results_dir" and from_json(hints[name], before[name]) != from_json(hints[name], value)
     }
 
 

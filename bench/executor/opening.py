@@ -11,7 +11,7 @@ import msgspec
 
 from bench.clock import Clock, MonotonicClock, utc_label, utc_now
 from bench.errors import ConfigError, JournalError
-from bench.executor.arrivals import arrivals
+from bench.executor.arrivals import Schedule, arrivals
 from bench.executor.left import Left
 from bench.executor.manifest import changed_settings, first_manifest, next_segment
 from bench.executor.reserve import Reserve
@@ -19,7 +19,7 @@ from bench.executor.unchanged import check_kept, check_workload
 from bench.journal import WORKLOAD, Journal, create_run_directory, iter_lines, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -65,16 +65,16 @@ class OpenRun:
     zero: Zero
     left: Left
     reserve: Reserve
-    arrivals: Iterator[float] | None
+    arrivals: Schedule | None
 
 
-def begin(config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, command: str) -> OpenRun:
+def begin(config: ConcurrentConfig, workload: Workload, endpoints: Sequence[Endpoint], command: str) -> OpenRun:
     """Make a run's directory; nothing is sent yet.
 
     Args:
         config: Every setting.
         workload: The tasks.
-        endpoint: Where they go.
+        endpoints: Where they go.
         command: The command line that reproduces the run.
 
     Raises:
@@ -84,18 +84,18 @@ def begin(config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, comm
     zero = Zero()
     directory = create_run_directory(config.results_dir, config.mode, zero.now)
     segment = next_segment(zero.now, zero.ns, workload.count)
-    manifest = first_manifest(directory.name, config, workload, endpoint, command, segment)
+    manifest = first_manifest(directory.name, config, workload, endpoints, command, segment)
     with contextlib.ExitStack() as undo, _refused("make room, or choose another place with --results-dir"):
         reserve = Reserve(directory, config.slots)
         undo.callback(reserve.release)
         journal = Journal(directory, manifest)
         undo.pop_all()
-    left = Left(workload.count, config.iterations)
-    return OpenRun(journal=journal, zero=zero, left=left, reserve=reserve, arrivals=times)
+    left = Left(workload.count, workload.place)
+    return OpenRun(journal=journal, zero=zero, left=left, reserve=reserve, arrivals=times and times.since(zero.ns))
 
 
 def take_up(
-    run: Path, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, *, retry_failed: bool
+    run: Path, config: ConcurrentConfig, workload: Workload, endpoints: Sequence[Endpoint], *, retry_failed: bool
 ) -> OpenRun:
     """Take up a run again where it ended, however it ended; nothing is sent yet.
 
@@ -103,7 +103,7 @@ def take_up(
         run: Its directory.
         config: Every setting, which are the run's own but for those that may change.
         workload: Its tasks.
-        endpoint: Where they go.
+        endpoints: Where they go.
         retry_failed: Do those that failed again.
 
     Raises:
@@ -111,14 +111,14 @@ def take_up(
             be written.
     """
     with _refused("its records stay as they are"):
-        return _taken_up(run, config, workload, endpoint, retry_failed=retry_failed)
+        return _taken_up(run, config, workload, endpoints, retry_failed=retry_failed)
 
 
 def _taken_up(
-    run: Path, config: ConcurrentConfig, workload: Workload, endpoint: Endpoint, *, retry_failed: bool
+    run: Path, config: ConcurrentConfig, workload: Workload, endpoints: Sequence[Endpoint], *, retry_failed: bool
 ) -> OpenRun:
     manifest = read_manifest(run)
-    check_kept(run, manifest, config, endpoint)
+    check_kept(run, manifest, config, endpoints)
     check_workload(run, manifest, workload, _source(config))
     zero = Zero()
     with contextlib.ExitStack() as undo:
@@ -126,7 +126,7 @@ def _taken_up(
         undo.callback(journal.abandon)
         reserve = Reserve(run, config.slots)
         undo.callback(reserve.release)
-        left = Left(workload.count, config.iterations, retry_failed=retry_failed)
+        left = Left(workload.count, workload.place, retry_failed=retry_failed)
         journal.count(drawn=sum(1 for _ in iter_lines(run / WORKLOAD)), recorded=left.read(run))
         # Where the machine died, a record may have outlived the line of its task.
         for task in itertools.islice(workload, journal.drawn, left.reached):
@@ -135,7 +135,7 @@ def _taken_up(
         manifest = _continued(journal.manifest, config, zero, left.count)
         journal.go_on(manifest, known=left.count_before(journal.drawn))
         undo.pop_all()
-    return OpenRun(journal=journal, zero=zero, left=left, reserve=reserve, arrivals=times)
+    return OpenRun(journal=journal, zero=zero, left=left, reserve=reserve, arrivals=times and times.since(zero.ns))
 
 
 @contextlib.contextmanager
@@ -163,6 +163,8 @@ def _continued(manifest: RunManifest, config: ConcurrentConfig, zero: Zero, task
 
 def _source(config: ConcurrentConfig) -> str:
     """Return what the workload is called in messages."""
+    if config.outline is not None:
+        return f"--outline {config.outline}"
     if config.prompts is not None:
         return f"--prompts {config.prompts}"
     return "--topics" if config.topics_file is None else f"--topics-file {config.topics_file}"

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+import msgspec
+
 from bench.clients._base import ClientSettings, Timeouts
+from bench.policy.giving_up import GivingUp
 from bench.policy.retry import RetryPolicy
 from bench.worker import WorkerSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.config import ConcurrentConfig
     from bench.executor.opening import OpenRun
     from bench.providers import Endpoint
     from bench.worker.spec import Canary
 
 
-def worker_spec(config: ConcurrentConfig, endpoint: Endpoint, opened: OpenRun, canary: Canary | None) -> WorkerSpec:
+def worker_spec(
+    config: ConcurrentConfig, endpoints: Sequence[Endpoint], opened: OpenRun, canary: Canary | None
+) -> WorkerSpec:
     """Return what the workers of a segment share."""
     max_wait_s = config.timeout if config.max_wait is None else config.max_wait
     return WorkerSpec(
-        endpoint=endpoint,
+        endpoints=tuple(endpoints) if config.profile == "prod" else _without_limits(endpoints),
         client=ClientSettings(
             client=config.client,
             transport=_transport(config),
             slots=config.slots,
             timeouts=Timeouts(ttft_s=config.ttft_timeout, idle_s=config.idle_timeout, connect_s=config.connect_timeout),
+            reads_limits=config.profile == "prod",
         ),
-        retry=RetryPolicy(retries=config.retries, delay_s=config.retry_delay, backoff=config.backoff),
+        # In prod a worker makes one attempt, and the dispatcher decides on another.
+        retry=msgspec.structs.replace(retry_policy(config), retries=0)
+        if config.profile == "prod"
+        else retry_policy(config),
         timeout_s=config.timeout,
         max_wait_s=max_wait_s if config.load_model == "open" else None,
         stream=config.stream,
@@ -37,7 +48,23 @@ def worker_spec(config: ConcurrentConfig, endpoint: Endpoint, opened: OpenRun, c
         chunk_times=config.chunk_times,
         seed=config.seed,
         canary=canary,
+        traced_run=opened.journal.manifest.run_id if config.trace else None,
     )
+
+
+def _without_limits(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Return endpoints without a provider's own limits: a measurement has those alone that it was given."""
+    return tuple(msgspec.structs.replace(each, timeout_s=None) for each in endpoints)
+
+
+def retry_policy(config: ConcurrentConfig) -> RetryPolicy:
+    """Return how often a configuration lets a task be tried again, and after which waits."""
+    return RetryPolicy(retries=config.retries, delay_s=config.retry_delay, backoff=config.backoff)
+
+
+def giving_up(config: ConcurrentConfig) -> GivingUp:
+    """Return when a configuration lets a run be given up for its failures."""
+    return GivingUp(slots=config.slots, most_failures=config.max_failures)
 
 
 def _transport(config: ConcurrentConfig) -> str:

@@ -3,6 +3,7 @@
 from bench.journal.directory import (
     LOG,
     MANIFEST,
+    ROUTES,
     SUMMARY,
     TASKS,
     WORKLOAD,
@@ -11,12 +12,13 @@ from bench.journal.directory import (
     write_atomically,
 )
 from bench.journal.lines import LineFile, decode_line, iter_lines, read_whole
-from bench.journal.reader import iter_last_lines, iter_last_results, read_manifest
+from bench.journal.reader import iter_last_lines, iter_last_results, iter_route_changes, read_manifest
 from bench.journal.writer import Journal
 
 __all__ = [
     "LOG",
     "MANIFEST",
+    "ROUTES",
     "SUMMARY",
     "TASKS",
     "WORKLOAD",
@@ -27,6 +29,7 @@ __all__ = [
     "iter_last_lines",
     "iter_last_results",
     "iter_lines",
+    "iter_route_changes",
     "read_manifest",
     "read_whole",
     "sync_directory",

@@ -17,6 +17,7 @@ MANIFEST: Final = "run.json"
 WORKLOAD: Final = "workload.jsonl"
 TASKS: Final = "tasks.jsonl"
 SUMMARY: Final = "summary.json"
+ROUTES: Final = "routes.jsonl"
 LOG: Final = "run.log"
 
 #: Prompts and answers are their owner's business.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from bench.errors import JournalError
-from bench.journal.directory import MANIFEST, TASKS
+from bench.journal.directory import MANIFEST, ROUTES, TASKS
 from bench.journal.lines import decode_line, iter_lines, read_whole
 from bench.journal.onetime import Stretch, moved
 from bench.manifest import RunManifest
-from bench.records import SCHEMA_VERSION
+from bench.records import SCHEMA_VERSION, RouteChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -137,6 +137,23 @@ def iter_last_results(run: Path, record_type: type[T]) -> Iterator[T]:
         if number in resumed.deciding:
             later_s = resumed.later_s.get(decode_line(segment_of, line, path, number).segment, 0.0)
             yield moved(decode_line(decoder, line, path, number), later_s)
+
+
+def iter_route_changes(run: Path) -> Iterator[RouteChange]:
+    """Yield what has changed about a run's routes, in order, on the run's own time; nothing where none were kept.
+
+    Raises:
+        JournalError: The file cannot be read, or a line of it is damaged.
+    """
+    path = run / ROUTES
+    if not path.exists():
+        return
+    decoder = msgspec.json.Decoder(RouteChange)
+    resumed = _resumed(run)
+    for number, line in enumerate(iter_lines(path), 1):
+        change = decode_line(decoder, line, path, number)
+        later_s = resumed.later_s.get(change.segment, 0.0) if resumed is not None else 0.0
+        yield msgspec.structs.replace(change, at_s=change.at_s + later_s)
 
 
 def _resumed(run: Path) -> _Resumed | None:

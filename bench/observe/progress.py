@@ -23,13 +23,14 @@ RECENT_S: Final = 5.0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a run has come. Rates count successes; what is not known yet is None.
+    """How far a run has come. Rates and times are of successes that were called for; what is not known yet is None.
 
     Attributes:
         ready: Whether the slots stand ready; before that nothing else has a value.
         elapsed_s: Since the slots stood ready (before that: since the start), up to now; in the last snapshot up to
             the last record.
-        retried: Tasks that needed more than one attempt.
+        ok: Successes, those of the cache as well.
+        retried: Tasks of which an attempt failed that was not the last.
         in_flight: Tasks taken and not done.
         recent_tasks_per_s: Over the last `RECENT_S` seconds.
         left_s: What the rest will take if it goes on as until now.
@@ -74,7 +75,7 @@ class Progress:
         self._begun_ns = now_ns()
         self._ready_ns: int | None = None
         self._last_ns: int | None = None
-        self._drawn = self._done = self._ok = self._cancelled = self._retried = 0
+        self._drawn = self._done = self._ok = self._cached = self._cancelled = self._retried = 0
         self._tokens: int | None = None
         #: What came since the last snapshot, which sorts it into the histograms: sorting takes longer than appending.
         self._new_latencies_s: list[float] = []
@@ -101,9 +102,11 @@ class Progress:
         with self._lock:
             self._last_ns = self._now_ns()
             self._done += 1
-            if len(glimpse.attempts) > 1:
+            if len(glimpse.attempts) > 1 and any(attempt.status == "failed" for attempt in glimpse.attempts[:-1]):
                 self._retried += 1
-            if glimpse.status == "ok":
+            if glimpse.cached:
+                self._cached += 1
+            elif glimpse.status == "ok":
                 self._ok += 1
                 self._new_latencies_s.append(glimpse.latency_s)
                 if glimpse.ttft_s is not None:
@@ -137,8 +140,8 @@ class Progress:
                 elapsed_s=elapsed_s,
                 total=self._total,
                 done=self._done,
-                ok=self._ok,
-                failed=self._done - self._ok - self._cancelled,
+                ok=self._ok + self._cached,
+                failed=self._done - self._ok - self._cached - self._cancelled,
                 cancelled=self._cancelled,
                 retried=self._retried,
                 in_flight=in_flight,

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final, TextIO
 from rich.text import Text
 
 from bench.observe.layout import flow, joined, rows, write
+from bench.observe.routes_table import route_cells, route_notes
 from bench.observe.terminal import output_console
 from bench.observe.text import number, percent, percentile, printable, seconds, size
+from bench.policy.pause import standstill_s
 from bench.policy.statistics import SAMPLES_NEEDED
 
 if TYPE_CHECKING:
     from bench.policy.statistics import Distribution
     from bench.summary import Summary
-    from bench.summary.figures import HarnessFigures, TokenCounts
+    from bench.summary.figures import CachedCounts, HarnessFigures, TokenCounts, VersionFigures
 
 #: Said below a table in which a percentile is missing.
 TOO_FEW: Final = "n/a (n=..): too few values for this percentile; it needs " + ", ".join(
@@ -39,7 +41,9 @@ def print_summary(summary: Summary, *, stream: TextIO | None = None) -> None:
     missing = any(values.n and None in (values.p50, values.p90, values.p95, values.p99) for values in times.values())
     durations = rows([_duration_cells(label, values) for label, values in times.items()], width)
     write(console, durations, *([Text(TOO_FEW, style="dim")] if missing else []))
-    if len(summary.providers) > 1:
+    if summary.routes:
+        write(console, rows(route_cells(summary), width), *route_notes(summary))
+    elif len(summary.providers) > 1:
         write(console, rows(_provider_cells(summary), width))
     if summary.errors:
         write(console, Text("errors", style="bold"), *_errors(summary, width))
@@ -66,25 +70,56 @@ def _facts(summary: Summary) -> dict[str, list[str]]:
         "endpoint": _endpoint(summary),
         "tasks": [f"{tasks.total:,} in all", *(f"{count:,} {end}" for end, count in ends.items())],
         "success": [percent(rate.value), *interval],
+        **_cached(summary.cached),
+        **_versions(summary.versions),
         **load,
         "wall time": [seconds(summary.wall_s), "first request to last answer"],
         "throughput": [
             f"{number(summary.throughput_tasks_per_s)} tasks/s",
             f"{number(summary.throughput_tokens_per_s)} tokens/s",
         ],
-        "requests": [f"{summary.attempts:,} sent", f"{summary.retries:,} of them retries"],
+        "requests": _requests(summary),
         "in flight": [f"at most {flight.peak}", f"on average {number(flight.mean)}"],
         "tokens": _tokens(summary.tokens, summary.cut_at_max_tokens),
         "own cost": _own_cost(summary.harness),
     }
 
 
+def _requests(summary: Summary) -> list[str]:
+    """Return how many calls were made; those beside others are no retries."""
+    said = [f"{summary.attempts:,} sent", f"{summary.retries:,} of them retries"]
+    if summary.hedges:
+        said += [f"{summary.hedges:,} to race another provider", f"{summary.beaten:,} given up in a race"]
+    return said
+
+
+def _cached(cached: CachedCounts | None) -> dict[str, list[str]]:
+    """Return what the cache answered, where it did."""
+    if cached is None:
+        return {}
+    saved = f"{cached.prompt_tokens + cached.completion_tokens:,} tokens saved"
+    return {"cache": [f"{cached.tasks:,} of the tasks answered", saved, "not in what follows"]}
+
+
+def _versions(versions: VersionFigures | None) -> dict[str, list[str]]:
+    """Return how many items have how many of their versions, where there are several."""
+    if versions is None:
+        return {}
+    found = reversed(list(enumerate(versions.by_succeeded)))
+    named = [
+        f"{items:,} {'item' if items == 1 else 'items'} with {ok} of {versions.per_item}"
+        for ok, items in found
+        if items
+    ]
+    return {"versions": named}
+
+
 def _endpoint(summary: Summary) -> list[str]:
     """Return who was asked and by whom; before the first record nothing is known."""
     over = f" over {summary.transport}" if summary.transport else ""
     known = {
-        "": summary.provider,
-        "model ": summary.model,
+        "": ", ".join(dict.fromkeys(row.provider for row in summary.routes)) or summary.provider,
+        "model ": None if len({row.provider for row in summary.routes}) > 1 else summary.model,
         "client ": summary.client and summary.client + over,
     }
     return [printable(f"{name}{value}") for name, value in known.items() if value] or ["no answer"]
@@ -103,11 +138,13 @@ def _tokens(tokens: TokenCounts, cut_at_max_tokens: int) -> list[str]:
 def _own_cost(harness: HarnessFigures) -> list[str]:
     """Return what the harness itself took, which is not the endpoint's doing."""
     cpu_s = None if harness.cpu_us_per_task is None else harness.cpu_us_per_task / 1e6
+    still_s = standstill_s(harness.wakeup_lag_max_s)
     return [
         f"start-up {seconds(harness.startup_s)}",
         f"CPU {seconds(cpu_s)} a task",
         f"memory {size(harness.peak_pss_bytes)}",
         f"wake-up lag p99 {seconds(harness.wakeup_lag_p99_s)}",
+        *([] if still_s is None else [f"stood still for {seconds(still_s)}"]),
     ]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.report.table import Link
 
 #: The names of all charts that a report may have.
-NAMES: Final = frozenset({"throughput", "latency", "ttft", "success", "in_flight", "start_up", "topics"})
+NAMES: Final = frozenset({"throughput", "latency", "ttft", "success", "in_flight", "start_up", "topics", "routes"})
 
 #: More panels than this make a wall of charts, and more rows a column of bars; the tables have every run.
 PANELS_AT_MOST: Final = 12

@@ -9,6 +9,7 @@ from bench.report.chart import PANELS_AT_MOST, ROWS_AT_MOST, Chart, left_out
 from bench.report.curves import Points, draw_against_n
 from bench.report.distributions import by_topic, first_token, latency
 from bench.report.numbers import count, interval, number, percent, seconds, unit_for
+from bench.report.routes_chart import routes_chart
 from bench.report.rows import Panel, Row, draw_rows
 from bench.report.timeline import Flight, draw_flights
 
@@ -27,6 +28,7 @@ def charts(shown: Sequence[ShownRun], fonts: ChartFonts) -> tuple[Chart, ...]:
         first_token(shown),
         _success(shown),
         _in_flight(shown),
+        routes_chart(shown, fonts),
         _start_up(shown),
         by_topic(shown, fonts),
     ]
@@ -41,7 +43,7 @@ def _throughput(shown: Sequence[ShownRun]) -> Chart:
     ]
     figures = [(unit, values) for unit, values in figures if any(value for _, value in values)]
     if not figures:
-        return Chart(name=name, title=title, caption="No task succeeded: there is no throughput to show.", draw=None)
+        return Chart(name=name, title=title, caption="No call succeeded: there is no throughput to show.", draw=None)
     caption = (
         "Successful tasks, and the tokens of their answers, per second between the first request and the last answer."
     )

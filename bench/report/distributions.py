@@ -34,7 +34,7 @@ def latency(shown: Sequence[ShownRun]) -> Chart:
         title="Latency",
         caption="Which share of the successful tasks was done within how long, from a slot asking for the task to its "
         "answer (retries and waits included). Steeper and further left is better; failures are not in it.",
-        empty="No task succeeded: there is no latency to show. Failures have their own row in the tables.",
+        empty="No call succeeded: there is no latency to show. Failures have their own row in the tables.",
     )
 
 
@@ -47,7 +47,7 @@ def first_token(shown: Sequence[ShownRun]) -> Chart:
         title="Time to first token",
         caption="Which share of the successful streamed tasks had its first token within how long, from the send "
         "of the last attempt.",
-        empty="No task succeeded with a token: there is no time to first token to show."
+        empty="No call succeeded with a token: there is no time to first token to show."
         if streamed
         else "The answers were not streamed (--no-stream): the time to the first token was not measured.",
     )

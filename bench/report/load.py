@@ -11,7 +11,8 @@ import pandas as pd
 
 from bench.errors import ConfigError, JournalError
 from bench.journal import iter_last_results, read_manifest
-from bench.summary.tally import ResultRow, Tally
+from bench.report.routes_load import LoadedRoute, load_routes
+from bench.summary.tally import ResultRow, Tally, completed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.manifest import RunManifest
+    from bench.records import RouteChange
     from bench.summary import Summary
 
 #: No run lasts 30 years: a larger number is damage, and would only break the charts.
@@ -51,11 +53,14 @@ class LoadedRun:
         path: The directory.
         manifest: `run.json`.
         summary: Recomputed from the records.
-        successes: A row a success: `latency_s` and `topic` (a category; missing where the task has none).
+        successes: A row a success that was called for: `latency_s` and `topic` (a category; missing where it
+            has none).
         first_tokens_s: Time to first token of the successes that have one.
         sent_s: Instants at which attempts began, by the run's clock.
         ended_s: Instants at which they ended, in the same order.
         refused_s: Instants at which the attempts that failed ended.
+        routes: Of a run of profile `prod`, as those of its summary.
+        changes: What has changed about them.
     """
 
     path: Path
@@ -66,6 +71,8 @@ class LoadedRun:
     sent_s: NDArray[np.float64]
     ended_s: NDArray[np.float64]
     refused_s: NDArray[np.float64]
+    routes: tuple[LoadedRoute, ...] = ()
+    changes: tuple[RouteChange, ...] = ()
 
 
 def load(run: Path) -> LoadedRun:
@@ -79,20 +86,24 @@ def load(run: Path) -> LoadedRun:
         manifest = read_manifest(run)
         for row in iter_last_results(run, _Row):
             columns.add(row)
+        _check_manifest(run, manifest)
+        columns.check(run)
+        summary = completed(columns.tally.summary(manifest), run, manifest)
+        routes, changes = load_routes(run, manifest)
     except JournalError as error:
         msg = f"cannot report on {run}: {error}"
         raise ConfigError(msg, _HINT) from error
-    _check_manifest(run, manifest)
-    columns.check(run)
     return LoadedRun(
         path=run,
         manifest=manifest,
-        summary=columns.tally.summary(manifest),
+        summary=summary,
         successes=columns.successes(),
         first_tokens_s=_numbers(columns.tally.times["ttft_s"]),
         sent_s=_numbers(columns.tally.sent),
         ended_s=_numbers(columns.tally.ended),
         refused_s=_numbers(columns.refused_s),
+        routes=routes,
+        changes=changes,
     )
 
 
@@ -134,10 +145,10 @@ class _Columns:
     def add(self, row: _Row) -> None:
         """Count one record in."""
         self.tally.add(row)
-        if row.status == "ok":
+        if row.status == "ok" and not row.cached:
             self.topic_codes.append(self._code(row.topic if row.topic is not None else row.chapter))
         for attempt in row.attempts:
-            if attempt.status != "ok":
+            if attempt.status == "failed":
                 self.refused_s.append(attempt.end_s)
 
     def _code(self, topic: str | None) -> int:

@@ -26,7 +26,7 @@ _DEPTH_AT_MOST: Final = 3
 _NAMES_AT_MOST: Final = 3
 
 #: The files of a run that a reader may want, in the order in which they come to be.
-_FILES: Final = ("run.json", "workload.jsonl", "tasks.jsonl", "summary.json", "run.log")
+_FILES: Final = ("run.json", "workload.jsonl", "tasks.jsonl", "routes.jsonl", "summary.json", "run.log")
 
 
 @dataclass(frozen=True, kw_only=True)

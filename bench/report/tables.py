@@ -17,7 +17,9 @@ from bench.report.numbers import (
     seconds,
     unit_for,
 )
+from bench.report.routes import route_tables
 from bench.report.table import Cell, Table, cells, figures, texts
+from bench.report.versions import version_tables
 from bench.report.visible import visible
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from bench.policy.statistics import Distribution
     from bench.report.series import ShownRun
+    from bench.summary import Summary
     from bench.summary.figures import ProviderRow, WorkerRow
 
 #: Rows of workers shown; the rest is added up in one row.
@@ -54,7 +57,8 @@ def tables(shown: Sequence[ShownRun]) -> tuple[Table, ...]:
         _runs(shown),
         *(_times_of_one(shown[0]) if len(shown) == 1 else _times_of_many(shown)),
         _errors(shown),
-        _providers(shown),
+        *version_tables(shown),
+        *(route_tables(shown) or (_providers(shown),)),
         *(_workers(place, item, alone=len(shown) == 1) for place, item in enumerate(shown, 1)),
         _harness(shown),
     )
@@ -65,7 +69,7 @@ def _runs(shown: Sequence[ShownRun]) -> Table:
         name="runs",
         title="Runs",
         intro="Success with its Wilson 95 % interval. Wall: from the first request to the last answer. "
-        "Attempts: calls made; again: those that followed a failure.",
+        "Attempts: calls made; again: those that followed others of their task.",
         columns=(
             *texts("run"),
             *figures("tasks", "ok", "failed", "not done", "success", "wall (s)", "tasks/s", "tokens/s"),
@@ -89,9 +93,15 @@ def _run(item: ShownRun) -> tuple[Cell, ...]:
             number(summary.throughput_tasks_per_s if tasks.ok else None),
             number(summary.throughput_tokens_per_s if summary.tokens.completion else None),
         ),
-        Cell(text=count(summary.attempts), note="" if not summary.retries else f"{count(summary.retries)} again"),
+        Cell(text=count(summary.attempts), note=_beside_first(summary)),
         Cell(text=count(summary.in_flight.peak), note=f"mean {number(summary.in_flight.mean)}"),
     )
+
+
+def _beside_first(summary: Summary) -> str:
+    """Return how many calls were not the first of their task, and why."""
+    found = ((summary.retries, "again"), (summary.hedges, "to race another provider"))
+    return ", ".join(f"{count(calls)} {why}" for calls, why in found if calls)
 
 
 _OF_TIMES: Final = ("n", "mean", "sd", "min", "p50", "p90", "p95", "p99", "max")
@@ -254,6 +264,7 @@ def _harness(shown: Sequence[ShownRun]) -> Table:
             number(cost.cpu_us_per_task),
             mebibytes(cost.peak_pss_bytes),
             in_unit(cost.wakeup_lag_p99_s, "ms"),
+            in_unit(cost.wakeup_lag_max_s, "ms"),
         )
 
     return Table(
@@ -263,7 +274,8 @@ def _harness(shown: Sequence[ShownRun]) -> Table:
         "Lag: how late a sleeping thread woke.",
         columns=(
             *texts("run"),
-            *figures("start-up (s)", "start spread (ms)", "CPU (s)", "CPU a task (µs)", "memory (MiB)", "lag p99 (ms)"),
+            *figures("start-up (s)", "start spread (ms)", "CPU (s)", "CPU a task (µs)", "memory (MiB)"),
+            *figures("lag p99 (ms)", "lag max (ms)"),
         ),
         rows=tuple(row(item) for item in shown),
     )

@@ -90,19 +90,10 @@ def _draw_flight(axes: Axes, flight: Flight, width_px: float) -> None:
     start_s = float(flight.sent_s.min())
     end_s = float(flight.ended_s.max()) - start_s
     unit, per_s = unit_for([end_s])
-    counted = level(flight.sent_s - start_s, flight.ended_s - start_s)
-    colour = light(flight.mark.role)
-    if len(counted.at_s) <= _CHANGES_DRAWN:
-        axes.plot(counted.at_s * per_s, counted.count, color=colour, drawstyle="steps-post", linewidth=1.5)
-        axes.fill_between(counted.at_s * per_s, counted.count, step="post", color=colour, alpha=0.15, linewidth=0)
-    else:
-        edges_s, least, most, mean = moments(counted, end_s)
-        axes.fill_between(edges_s * per_s, mean, step="post", color=colour, alpha=0.15, linewidth=0)
-        axes.fill_between(edges_s * per_s, least, most, step="post", color=colour, alpha=0.35, linewidth=0)
-        axes.plot(edges_s * per_s, mean, color=colour, drawstyle="steps-post", linewidth=1.5)
+    peak = draw_level(axes, flight.sent_s - start_s, flight.ended_s - start_s, light(flight.mark.role), per_s)
     axes.axhline(flight.limit, color=light("muted"), linestyle=(0, (4, 3)), linewidth=1)
     horizontal(axes, 0, end_s * per_s or 1.0, f"time since the first request ({unit})", width_px)
-    top = max(flight.limit, int(counted.count.max()))
+    top = max(flight.limit, peak)
     vertical(axes, top, "in flight", width_px, sorted({0, top // 2 if top % 2 == 0 else 0, top}))
     if len(flight.refused_s):
         places = np.unique(
@@ -112,6 +103,28 @@ def _draw_flight(axes: Axes, flight: Flight, width_px: float) -> None:
         axes.plot(
             places * end_s * per_s, np.full(len(places), 0.04), "|", color=light("ink"), markersize=7, transform=across
         )
+
+
+def draw_level(axes: Axes, sent_s: NDArray[np.float64], ended_s: NDArray[np.float64], colour: str, per_s: float) -> int:
+    """Draw how many intervals are open, over time, as a line or as a band where it changes often; return the most.
+
+    Args:
+        axes: Where to draw.
+        sent_s: When each of them begins, with `ended_s` when it ends; at least one, from 0 on.
+        ended_s: See above.
+        colour: Of line and band.
+        per_s: How many of the axis' unit make a second.
+    """
+    counted = level(sent_s, ended_s)
+    if len(counted.at_s) <= _CHANGES_DRAWN:
+        axes.plot(counted.at_s * per_s, counted.count, color=colour, drawstyle="steps-post", linewidth=1.5)
+        axes.fill_between(counted.at_s * per_s, counted.count, step="post", color=colour, alpha=0.15, linewidth=0)
+    else:
+        edges_s, least, most, mean = moments(counted, float(ended_s.max()))
+        axes.fill_between(edges_s * per_s, mean, step="post", color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(edges_s * per_s, least, most, step="post", color=colour, alpha=0.35, linewidth=0)
+        axes.plot(edges_s * per_s, mean, color=colour, drawstyle="steps-post", linewidth=1.5)
+    return int(counted.count.max())
 
 
 def moments(

@@ -9,7 +9,7 @@ from bench.report.numbers import count, number, of_things, percent, seconds, why
 from bench.report.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bench.manifest import RunManifest
     from bench.report.series import ShownRun
@@ -57,9 +57,11 @@ def outcome(summary: Summary) -> str:
     """Return `24 of 24 tasks in 1.26 s, 19.0 tasks/s, 304 tokens/s`."""
     tasks = summary.tasks
     said = f"{count(tasks.ok)} of {of_things(tasks.total, 'task')}"
+    if summary.cached is not None:
+        said += f" ({count(summary.cached.tasks)} from the cache)"
     if summary.wall_s is not None:
         said += f" in {seconds(summary.wall_s)}"
-    if tasks.ok and summary.throughput_tasks_per_s is not None:
+    if summary.latency_s.n and summary.throughput_tasks_per_s is not None:
         said += f", {number(summary.throughput_tasks_per_s)} tasks/s"
     if summary.tokens.completion and summary.throughput_tokens_per_s is not None:
         said += f", {number(summary.throughput_tokens_per_s)} tokens/s"
@@ -79,7 +81,9 @@ def _lead_of_one(item: ShownRun) -> tuple[str, ...]:
             "No task succeeded, so there is no latency and no throughput to report; the error table says why.",
         )
     latency = summary.latency_s
-    if latency.n == 1:
+    if not latency.n:
+        middle = "Every answer came from the cache, so there is no latency and no throughput to report."
+    elif latency.n == 1:
         middle = f"The one successful task took {seconds(latency.max)}."
     elif latency.p50 is None:
         middle = (
@@ -101,7 +105,7 @@ def _lead_of_one(item: ShownRun) -> tuple[str, ...]:
 
 
 def _lead_of_many(shown: Sequence[ShownRun]) -> str:
-    rated = [(item.run.summary.throughput_tasks_per_s, item) for item in shown if item.run.summary.tasks.ok]
+    rated = [(item.run.summary.throughput_tasks_per_s, item) for item in shown if item.run.summary.latency_s.n]
     ok = sum(item.run.summary.tasks.ok for item in shown)
     total = sum(item.run.summary.tasks.total for item in shown)
     said = f"{len(shown)} runs finished {count(ok)} of {of_things(total, 'task')}"
@@ -119,8 +123,8 @@ def facts(shown: Sequence[ShownRun]) -> tuple[tuple[str, str], ...]:
     sizes = sorted({manifest.concurrency for manifest in manifests})
     found = [
         ("Workload", _distinct(_workload(manifest) for manifest in manifests)),
-        ("Provider", _distinct(str(manifest.endpoint.get("provider", "unknown")) for manifest in manifests)),
-        ("Model", _distinct(str(manifest.endpoint.get("model", "unknown")) for manifest in manifests)),
+        ("Provider", _distinct(_named(manifests, "provider"))),
+        ("Model", _distinct(_named(manifests, "model"))),
         ("Client", _clients(summaries)),
         (
             "Load",
@@ -129,6 +133,11 @@ def facts(shown: Sequence[ShownRun]) -> tuple[tuple[str, str], ...]:
         ("Started", _first_to_last([manifest.segments[0].started_at for manifest in manifests if manifest.segments])),
     ]
     return tuple((name, value or "unknown") for name, value in found)
+
+
+def _named(manifests: Sequence[RunManifest], name: str) -> Iterator[str]:
+    """Yield what is said of each whom the runs asked."""
+    return (str(asked.get(name, "unknown")) for manifest in manifests for asked in manifest.asked)
 
 
 def notes(shown: Sequence[ShownRun]) -> tuple[str, ...]:

@@ -31,17 +31,17 @@ class LoadTally:
     _arrived: _Instants = field(default_factory=_Instants)
     _sent: _Instants = field(default_factory=_Instants)
 
-    def add(self, *, scheduled_s: float, sent_s: float | None, dropped: bool) -> None:
-        """Count a task in; one that was neither sent nor dropped was cancelled before it arrived.
+    def add(self, *, scheduled_s: float, sent_s: float | None, unsent: bool) -> None:
+        """Count a task in; one that was neither sent nor arrived was cancelled before it arrived.
 
         Args:
             scheduled_s: When it was to arrive.
             sent_s: When its first attempt was sent, None if none was.
-            dropped: Whether it was dropped.
+            unsent: Whether it arrived and was not sent: it was dropped, or its answer was known.
         """
         if sent_s is not None:
             self._sent.add(sent_s)
-        if sent_s is not None or dropped:
+        if sent_s is not None or unsent:
             self._arrived.add(scheduled_s)
 
     @property

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 
 from bench.policy.statistics import distribution
 from bench.summary.figures import ProviderRow
+from bench.summary.outcomes import Outcomes
 
 if TYPE_CHECKING:
     from bench.policy.statistics import Distribution
 
 
 @dataclass
-class ProviderTally:
+class ProviderTally(Outcomes):
     """Counts of one provider, and the latencies of its successes, if it is not the only one."""
 
-    tasks: int = 0
-    ok: int = 0
-    failed: int = 0
     attempts: int = 0
     latencies: array[float] = field(default_factory=lambda: array("d"))
 
@@ -50,9 +48,8 @@ class ProviderTallies:
         return found
 
     def succeeded(self, name: str, latency_s: float) -> None:
-        """Count a success in."""
+        """Keep the latency of a success, which is counted apart."""
         tally = self.of(name)
-        tally.ok += 1
         if len(self._tallies) > 1:
             tally.latencies.append(latency_s)
 

@@ -11,17 +11,16 @@ import msgspec
 from bench.errors import ErrorType
 from bench.journal import iter_last_results, read_manifest
 from bench.policy.statistics import distribution, in_flight, wilson
-from bench.records import SCHEMA_VERSION, ErrorInfo, Status, TokenSource, WorkerId
-from bench.summary.figures import (
-    ErrorRow,
-    Summary,
-    TaskCounts,
-    TokenCounts,
-    WorkerRow,
-)
+from bench.records import DISPATCHER, SCHEMA_VERSION, ErrorInfo, Status, TokenSource, WorkerId
+from bench.summary.cached import CachedTally
+from bench.summary.figures import ErrorRow, Summary, TaskCounts, TokenCounts, WorkerRow
 from bench.summary.harness import harness_figures
 from bench.summary.load import LoadTally
+from bench.summary.outcomes import Outcomes
 from bench.summary.providers import ProviderTallies
+from bench.summary.races import hedges, is_beaten
+from bench.summary.routes import route_figures
+from bench.summary.versions import version_figures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +64,7 @@ class ResultRow(msgspec.Struct, frozen=True, gc=False):
     tpot_s: float | None
     icl_p50_s: float | None
     worker: WorkerId
+    cached: bool = False
 
 
 def summarise(run: Path) -> Summary:
@@ -79,7 +79,17 @@ def summarise(run: Path) -> Summary:
     tally = Tally()
     for row in iter_last_results(run, ResultRow):
         tally.add(row)
-    return tally.summary(manifest)
+    return completed(tally.summary(manifest), run, manifest)
+
+
+def completed(summary: Summary, run: Path, manifest: RunManifest) -> Summary:
+    """Return a summary with what only some runs have: versions, and routes.
+
+    Raises:
+        JournalError: The run cannot be read or is damaged.
+    """
+    versions, routes = version_figures(run, manifest), route_figures(run, manifest)
+    return msgspec.structs.replace(summary, versions=versions, routes=routes)
 
 
 def _doubles() -> array[float]:
@@ -101,10 +111,7 @@ _TIMES: Final = {
 
 
 @dataclass
-class _WorkerTally:
-    tasks: int = 0
-    ok: int = 0
-    failed: int = 0
+class _WorkerTally(Outcomes):
     busy_s: float = 0.0
     first_start_s: float = float("inf")
     last_end_s: float = 0.0
@@ -141,6 +148,9 @@ class Tally:
     sent: array[float] = field(default_factory=_doubles)
     ended: array[float] = field(default_factory=_doubles)
     retries: int = 0
+    hedges: int = 0
+    beaten: int = 0
+    cached: CachedTally = field(default_factory=CachedTally)
     tokens: _TokenTally = field(default_factory=_TokenTally)
     providers: ProviderTallies = field(init=False)
     workers: dict[tuple[int, str, int], _WorkerTally] = field(default_factory=dict)
@@ -154,21 +164,23 @@ class Tally:
         """Count one record in."""
         self.labels = self.labels or row
         # Before its latency is added: those of the first provider are set apart when a second one comes.
-        provider = self.providers.of(row.provider)
-        provider.tasks += 1
-        if row.status == "ok":
+        if row.cached:
+            self.ok += 1
+            self.cached.add(row.prompt_tokens, row.completion_tokens)
+        else:
+            self.providers.of(row.provider).count(row.status)
+        if row.status == "ok" and not row.cached:
             self._add_success(row)
         elif row.status == "failed":
             self.failed += 1
-            provider.failed += 1
             self.failed_latencies.append(row.latency_s)
         dropped = row.error is not None and row.error.type == "dropped"
         self.dropped += dropped
         self.cancelled += row.status == "cancelled" and not dropped
         sent_s = row.attempts[0].sent_s if row.attempts else None
-        self.load.add(scheduled_s=row.started_s - row.queue_s, sent_s=sent_s, dropped=dropped)
+        self.load.add(scheduled_s=row.started_s - row.queue_s, sent_s=sent_s, unsent=dropped or row.cached)
         self._add_attempts(row)
-        if not dropped:
+        if not dropped and row.worker.thread != DISPATCHER:
             self._add_worker(row)
 
     def _add_success(self, row: ResultRow) -> None:
@@ -185,12 +197,16 @@ class Tally:
         self.providers.succeeded(row.provider, row.latency_s)
 
     def _add_attempts(self, row: ResultRow) -> None:
-        self.retries += max(0, len(row.attempts) - 1)
+        beside = sum(hedges(row.attempts))
+        self.hedges += beside
+        self.retries += max(0, len(row.attempts) - 1 - beside)
         for attempt in row.attempts:
             self.sent.append(attempt.sent_s)
             self.ended.append(attempt.end_s)
             self.providers.of(attempt.provider).attempts += 1
-            if attempt.error_type is not None:
+            if is_beaten(attempt, row.status):
+                self.beaten += 1
+            elif attempt.error_type is not None:
                 self._error(attempt.error_type, attempt.http_status, attempt.error_message or "").attempts += 1
         if row.error is not None:
             self._error(row.error.type, row.error.http_status, row.error.message).tasks += 1
@@ -201,9 +217,7 @@ class Tally:
     def _add_worker(self, row: ResultRow) -> None:
         who = row.worker
         worker = self.workers.setdefault((who.pid, who.thread, who.slot), _WorkerTally())
-        worker.tasks += 1
-        worker.ok += row.status == "ok"
-        worker.failed += row.status == "failed"
+        worker.count(row.status)
         worker.busy_s += row.service_s
         worker.first_start_s = min(worker.first_start_s, row.started_s)
         worker.last_end_s = max(worker.last_end_s, row.ended_s)
@@ -227,12 +241,15 @@ class Tally:
             tasks=counts,
             success_rate=wilson(self.ok, self.ok + self.failed),
             wall_s=wall_s,
-            throughput_tasks_per_s=self.ok / wall_s if wall_s else None,
+            throughput_tasks_per_s=(self.ok - self.cached.tasks) / wall_s if wall_s else None,
             throughput_tokens_per_s=self.tokens.completion / wall_s if wall_s and self.tokens.completion else None,
             **distributions,
             failed_latency_s=distribution(self.failed_latencies),
             attempts=len(self.sent),
             retries=self.retries,
+            hedges=self.hedges,
+            beaten=self.beaten,
+            cached=self.cached.counts(),
             cut_at_max_tokens=self.cut,
             in_flight=in_flight(self.sent, self.ended),
             start_spread_s=self._start_spread_s(),

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from bench.clients._base import Reply, Request
+from bench.clients._base import Contender, Reply, Request
 from bench.clock import NS_PER_S
 from bench.errors import CallError
 from bench.logcontext import Scrubber, task_scope
@@ -20,7 +20,7 @@ from bench.worker.record import Recorder, error_info
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from bench.clients._base import AsyncClient, SyncClient
+    from bench.clients._base import AsyncClient, AsyncRacer, Outcomes, SyncClient, SyncRacer
     from bench.clock import Clock
     from bench.records import Attempt, ErrorInfo, Status, TaskResult, WorkerId
     from bench.stop import StopSignal
@@ -38,10 +38,20 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     deadline_ns: int
 
 
+class Race(msgspec.Struct, frozen=True, gc=False):
+    """Step: send the same request over several routes; is sent what became of each, the one that decides last."""
+
+    contenders: tuple[Contender, ...]
+    deadline_ns: int
+
+
 class Sleep(msgspec.Struct, frozen=True, gc=False):
     """Step: wait; is sent whether the wait was whole (False: the run is stopping)."""
 
     until_ns: int
+
+
+Step = Call | Race | Sleep
 
 
 @dataclass(slots=True)
@@ -79,14 +89,13 @@ class TaskWorker:
         self._stop = stop
         self._recorder = Recorder(spec)
         self._dropped = CallError("dropped", f"no slot was free within {spec.max_wait_s or 0:g} s of its time")
-        key = spec.endpoint.api_key
-        self._scrub = Scrubber(() if key is None else (key.reveal(),))
+        self._scrub = Scrubber(spec.secrets)
 
     def run(self, assignment: Assignment, client: SyncClient, who: WorkerId) -> TaskResult:
         """Do a task in this thread."""
         with task_scope(assignment.task.task_id):
             progress = _Progress(assignment)
-            outcome: Reply | bool | None = None
+            outcome: Reply | Outcomes | bool | None = None
             try:
                 flow = self._flow(progress, who)
                 while True:
@@ -97,6 +106,8 @@ class TaskWorker:
                         return result
                     if isinstance(step, Call):
                         outcome = client.call(step.request, step.deadline_ns)
+                    elif isinstance(step, Race):
+                        outcome = cast("SyncRacer", client).race(step.contenders, step.deadline_ns)
                     else:
                         outcome = self._clock.sleep_until(step.until_ns, self._stop)
             except Exception as error:  # noqa: BLE001 - the task's edge: a bug costs its task, not the run
@@ -106,7 +117,7 @@ class TaskWorker:
         """Do a task on this event loop; a cancellation that the run's stop does not explain passes through."""
         with task_scope(assignment.task.task_id):
             progress = _Progress(assignment)
-            outcome: Reply | bool | None = None
+            outcome: Reply | Outcomes | bool | None = None
             try:
                 flow = self._flow(progress, who)
                 while True:
@@ -119,6 +130,8 @@ class TaskWorker:
                     try:
                         if isinstance(step, Call):
                             outcome = await client.call(step.request, step.deadline_ns)
+                        elif isinstance(step, Race):
+                            outcome = await cast("AsyncRacer", client).race(step.contenders, step.deadline_ns)
                         else:
                             outcome = await self._clock.asleep_until(step.until_ns, self._stop)
                     except asyncio.CancelledError:
@@ -136,13 +149,14 @@ class TaskWorker:
         task.uncancel()
         return True
 
-    def _cut_short(self, step: Call | Sleep, begun_ns: int) -> Reply | bool:
+    def _cut_short(self, step: Step, begun_ns: int) -> Reply | Outcomes | bool:
         """Return the outcome of a step that the run's stop ended."""
         if isinstance(step, Sleep):
             return False
-        return Reply(sent_ns=begun_ns, end_ns=self._clock.now_ns(), error=_STOPPED, cancelled=True)
+        reply = Reply(sent_ns=begun_ns, end_ns=self._clock.now_ns(), error=_STOPPED, cancelled=True)
+        return reply if isinstance(step, Call) else [(0, reply)]
 
-    def _flow(self, progress: _Progress, who: WorkerId) -> Generator[Call | Sleep, Any, TaskResult]:
+    def _flow(self, progress: _Progress, who: WorkerId) -> Generator[Step, Any, TaskResult]:
         """Yield the steps of a task and return its result; each step is sent its outcome (see `Call`, `Sleep`)."""
         scheduled_ns, started_ns = progress.assignment.scheduled_ns, progress.assignment.started_ns
         if started_ns is None:
@@ -159,17 +173,19 @@ class TaskWorker:
     def _is_too_late(self, wait_ns: int) -> bool:
         return self._spec.max_wait_s is not None and wait_ns > self._spec.max_wait_s * NS_PER_S
 
-    def _attempts(
-        self, progress: _Progress, started_ns: int, who: WorkerId
-    ) -> Generator[Call | Sleep, Any, TaskResult]:
+    def _attempts(self, progress: _Progress, started_ns: int, who: WorkerId) -> Generator[Step, Any, TaskResult]:
         """Yield the steps of a task that has begun."""
         assignment, attempts = progress.assignment, progress.attempts
         deadline_ns = started_ns + int(self._spec.timeout_s * NS_PER_S)
-        request = self._request(assignment)
-        wait_s = 0.0
+        request = self._request(assignment, route := assignment.route)
+        wait_s = assignment.wait_s
         while True:
-            reply: Reply = yield Call(request, deadline_ns)
-            attempts.append(self._recorder.attempt(reply, wait_s))
+            reply: Reply
+            if assignment.rivals:
+                route, reply = yield from self._race(progress, request, deadline_ns)
+            else:
+                reply = yield Call(request, deadline_ns)
+            attempts.append(self._recorder.attempt(reply, wait_s, route))
             status, error, decision = self._judge(reply, assignment, len(attempts), deadline_ns)
             if isinstance(decision, GiveUp):
                 break
@@ -190,15 +206,31 @@ class TaskWorker:
             started_ns=started_ns,
             ended_ns=ended_ns,
             who=who,
+            route=route,
         )
 
-    def _request(self, assignment: Assignment) -> Request:
-        task, endpoint = assignment.task, self._spec.endpoint
+    def _race(
+        self, progress: _Progress, request: Request, deadline_ns: int
+    ) -> Generator[Race, Outcomes, tuple[int, Reply]]:
+        """Yield the step of a race, note the attempts that did not decide it, and return the one that did."""
+        assignment = progress.assignment
+        rivals = [
+            Contender(request=self._request(assignment, rival.route), after_s=rival.after_s)
+            for rival in assignment.rivals
+        ]
+        routes = [assignment.route, *(rival.route for rival in assignment.rivals)]
+        *others, (place, reply) = yield Race((Contender(request=request), *rivals), deadline_ns)
+        progress.attempts += [self._recorder.attempt(other, 0.0, routes[lost]) for lost, other in others]
+        return routes[place], reply
+
+    def _request(self, assignment: Assignment, route: int) -> Request:
+        task, endpoint = assignment.task, self._spec.endpoints[route]
         return Request(
             model=task.model or endpoint.model,
             messages=task.messages,
             params={**endpoint.extra_body, **task.params},
             stream=self._spec.stream,
+            route=route,
         )
 
     def _judge(

@@ -11,6 +11,7 @@ from bench.clients._base import Reply
 from bench.clock import NS_PER_S, utc_label
 from bench.policy.fingerprint import task_fingerprint
 from bench.policy.statistics import gaps_ns, percentile
+from bench.policy.trace_ids import trace_id
 from bench.records import Attempt, ErrorInfo, Status, TaskResult, WorkerId
 
 if TYPE_CHECKING:
@@ -24,34 +25,38 @@ class Recorder:
     """Turns instants in nanoseconds into records in seconds on the run's clock; one serves all slots of a process."""
 
     def __init__(self, spec: WorkerSpec) -> None:
-        self._provider = spec.endpoint.provider
-        self._model = spec.endpoint.model
+        self._endpoints = spec.endpoints
         self._stream = spec.stream
         self._chunk_times = spec.chunk_times
         self._origin_ns = spec.origin_ns
         #: 1970 on `perf_counter_ns`.
         self._epoch_ns = spec.origin_ns - round(spec.origin_utc_s * NS_PER_S)
         self._label: tuple[int | None, str] = (None, "")
+        self._traced_run = spec.traced_run
+        self._trace: tuple[int | None, str] = (None, "")
         #: What all records of a run have in common.
         self._of_run: dict[str, Any] = {
             "segment": spec.segment,
             "mode": spec.mode,
             "client": spec.client.client,
             "transport": spec.client.transport,
-            "provider": spec.endpoint.provider,
             "cached": False,
-            "trace_id": None,
         }
 
     def since_origin_s(self, instant_ns: int) -> float:
         """Return an instant in seconds on the run's clock."""
         return (instant_ns - self._origin_ns) / NS_PER_S
 
-    def attempt(self, reply: Reply, wait_s: float) -> Attempt:
-        """Return the record of a call, made after a backoff of `wait_s`."""
+    def instant_ns(self, since_origin_s: float) -> int:
+        """Return an instant of the run's clock in nanoseconds."""
+        return self._origin_ns + round(since_origin_s * NS_PER_S)
+
+    def attempt(self, reply: Reply, wait_s: float, route: int = 0) -> Attempt:
+        """Return the record of a call over a route, made after a backoff of `wait_s`."""
         since, error, content_ns = self.since_origin_s, reply.error, reply.content_ns
         return Attempt(
-            provider=self._provider,
+            provider=self._endpoints[route].provider,
+            key=self._endpoints[route].key,
             status="ok" if error is None else "cancelled" if reply.cancelled else "failed",
             http_status=reply.http_status,
             error_type=None if error is None else error.error_type,
@@ -66,6 +71,7 @@ class Recorder:
             last_content_s=since(content_ns[-1]) if content_ns else None,
             end_s=since(reply.end_ns),
             parse_s=_seconds(reply.parse_ns),
+            rate_limits=msgspec.UNSET if reply.rate_limits is None else reply.rate_limits,
         )
 
     def lost_attempt(self, assignment: Assignment, end_ns: int, message: str) -> Attempt:
@@ -74,7 +80,8 @@ class Recorder:
         begun_s = self.since_origin_s(assignment.started_ns or assignment.scheduled_ns)
         begun_s = assignment.prior[-1].end_s if assignment.prior else begun_s
         return Attempt(
-            provider=self._provider,
+            provider=self._endpoints[assignment.route].provider,
+            key=self._endpoints[assignment.route].key,
             status="failed",
             sent_s=begun_s,
             end_s=self.since_origin_s(end_ns),
@@ -98,6 +105,7 @@ class Recorder:
             started_ns=assignment.started_ns or ended_ns,
             ended_ns=ended_ns,
             who=who,
+            route=assignment.route,
         )
 
     def result(  # noqa: PLR0913 - what a record is made of
@@ -111,9 +119,11 @@ class Recorder:
         started_ns: int,
         ended_ns: int,
         who: WorkerId,
+        route: int = 0,
     ) -> TaskResult:
-        """Return the record of a task; `reply` is the one of its last attempt."""
+        """Return the record of a task; `reply` is the one of its last attempt, over `route`."""
         task, scheduled_ns, origin_ns = assignment.task, assignment.scheduled_ns, self._origin_ns
+        endpoint = self._endpoints[route]
         return TaskResult(
             task_id=task.task_id,
             fingerprint=task_fingerprint(task),
@@ -123,7 +133,8 @@ class Recorder:
             iteration=task.iteration,
             version=task.version,
             custom_id=task.custom_id,
-            model=task.model or self._model,
+            provider=endpoint.provider,
+            model=task.model or endpoint.model,
             status=status,
             error=error,
             attempts=tuple(attempts),
@@ -135,6 +146,7 @@ class Recorder:
             service_s=(ended_ns - started_ns) / NS_PER_S,
             started_at=self._utc_label(started_ns),
             worker=who,
+            trace_id=None if self._traced_run is None else self._trace_id(self._traced_run, task.iteration),
             **self._of_reply(reply),
             **self._of_run,
         )
@@ -162,6 +174,14 @@ class Recorder:
             "icl_max_s": steps_ns[-1] / NS_PER_S if steps_ns else None,
             "chunk_times_s": tuple(map(self.since_origin_s, content_ns)) if self._chunk_times else None,
         }
+
+    def _trace_id(self, run_id: str, iteration: int) -> str:
+        # All tasks of an iteration have one. Threads may each make it.
+        known, trace = self._trace
+        if known != iteration:
+            trace = trace_id(run_id, iteration)
+            self._trace = (iteration, trace)
+        return trace
 
     def _utc_label(self, instant_ns: int) -> str:
         second, milliseconds = divmod((instant_ns - self._epoch_ns) // _NS_PER_MS, 1000)

@@ -94,7 +94,10 @@ def test_names_of_the_library() -> None:
         "print(hasattr(c, 'nothing'))"
     )
     told = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    names = ["ConcurrentBigModelExecutor", "ConcurrentConfig", "TaskResult", "TaskWorker"]
+    names = [
+        *("ConcurrencyManager", "ConcurrentBigModelExecutor", "ConcurrentConfig", "ErrorHandler", "TaskManager"),
+        *("TaskResult", "TaskWorker"),
+    ]
     assert told.splitlines() == [str(names), "False"]
 
 

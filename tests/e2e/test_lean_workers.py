@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import psutil
@@ -68,3 +69,29 @@ def test_modules_of_workers(tmp_path: Path, start: StartCommand) -> None:
         name for worker in workers for name in modules[str(worker.pid)] - server_modules if name != "__mp_main__"
     }
     assert len(imported_later) < 80, sorted(imported_later)
+
+
+def test_the_first_request_waits_for_no_library_that_it_does_not_need(tmp_path: Path, start: StartCommand) -> None:
+    """When the first request of the lean client comes, no SDK, HTTP library or library of the reports is loaded.
+
+    They take longer to import than all the rest of the way from the command to its first request.
+    """
+    (tmp_path / "sitecustomize.py").write_text(TELL_MODULES, encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        command = start(
+            *["--client", "lean", "--topics", "a", "--no-report", "--model", "m"],
+            *["--base-url", f"http://127.0.0.1:{listener.getsockname()[1]}/v1"],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path), "TELL_MODULES_DIR": str(tmp_path)},
+        )
+        connection, _ = listener.accept()
+        with connection:
+            command.send_signal(signal.SIGUSR1)
+            told = tmp_path / str(command.pid)
+            wait_until(told.exists, "modules not told")
+            command.kill()
+            command.communicate(timeout=30)
+    modules = {name.partition(".")[0] for name in json.loads(told.read_text(encoding="utf-8"))}
+    assert modules & (FOREIGN - {"rich", "cyclopts"} | {"openai", "aiohttp", "httpx2", "pydantic"}) == set()
+    assert "httptools" in modules

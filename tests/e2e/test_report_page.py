@@ -82,7 +82,7 @@ def holds(outer: Seen, inner: Seen) -> bool:
 @pytest.mark.parametrize(
     "case",
     [
-        *("four modes", "twelve", "all failed", "600 workers", "hostile"),
+        *("four modes", "twelve", "all failed", "600 workers", "hostile", "real work", "hostile work"),
         *(f"{EXPERIMENT}{case}" for case in ("two clients", "sweep", "all invalid", "hostile")),
     ],
 )
@@ -188,3 +188,32 @@ def test_charts_are_as_wide_as_the_text(chromium: Browser, page_of: Callable[[st
         assert isinstance(sizes, list)
         assert len(sizes) == 7
         assert all(11.5 <= size <= 13 for size in sizes), sizes
+
+
+#: Returns the arms' names in tables that stand on more than one line.
+BROKEN: Final = r"""
+const broken = [];
+for (const cell of document.querySelectorAll('tbody :is(th, td)')) {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    for (const name of walker.currentNode.data.matchAll(/\w+\/\w+@\d+/g)) {
+      const range = document.createRange();
+      range.setStart(walker.currentNode, name.index);
+      range.setEnd(walker.currentNode, name.index + name[0].length);
+      const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+      if (tops.size > 1) broken.push(`${cell.closest('section').id}, column ${cell.cellIndex}: ${name[0]}`);
+    }
+  }
+}
+return broken;
+"""
+
+
+@pytest.mark.parametrize("width_px", [NARROW_PX, WIDE_PX])
+def test_an_arms_name_is_one_word(chromium: Browser, page_of: Callable[[str], Path], width_px: int) -> None:
+    """Where a table names an arm by itself, on a telephone too, the name is not broken over two lines."""
+    chromium.open(page_of(f"{EXPERIMENT}two clients"), width_px=width_px)
+    chromium.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    broken = chromium.run(BROKEN)
+    assert isinstance(broken, list)
+    assert [place for place in broken if ", column 0:" in place or ", column 1:" in place] == []

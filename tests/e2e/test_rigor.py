@@ -96,7 +96,8 @@ def test_r09_who_watches_moves_no_time(mode: Mode, tmp_path: Path) -> None:
     watched, others = results[2::2], results[1::2]
     for name in ("service_s", "ttft_s"):
         medians = [statistics.median(getattr(result, name) for result in group) for group in (watched, others)]
-        assert abs(medians[0] - medians[1]) < 0.005, name
+        # Half of what the observer takes: a busy machine moves a median by some milliseconds.
+        assert abs(medians[0] - medians[1]) < 0.025, name
 
 
 @every_client

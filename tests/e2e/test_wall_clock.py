@@ -21,21 +21,27 @@ if TYPE_CHECKING:
 
     from bench.records import Mode
 
-#: Runs the command under a wall clock that is set by STEP_S seconds as soon as there is a file `set`.
+#: Runs the command under a wall clock, by whichever way it is read, that is set by STEP_S seconds as soon as there is a
+#: file `set`.
 STEPPED: Final = """
 import datetime, os, sys, time
 
-real, step_s = time.time, float(os.environ["STEP_S"])
+real_s, real_ns, step_s = time.time, time.time_ns, float(os.environ["STEP_S"])
+clock_s, clock_ns = time.clock_gettime, time.clock_gettime_ns
 
-def stepped():
-    return real() + (step_s if os.path.exists("set") else 0)
+def step():
+    return step_s if os.path.exists("set") else 0
 
 class Datetime(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
-        return cls.fromtimestamp(stepped(), tz)
+        return cls.fromtimestamp(time.time(), tz)
 
-time.time, datetime.datetime = stepped, Datetime
+time.time = lambda: real_s() + step()
+time.time_ns = lambda: real_ns() + int(step() * 1e9)
+time.clock_gettime = lambda clock: clock_s(clock) + step() * (clock == time.CLOCK_REALTIME)
+time.clock_gettime_ns = lambda clock: clock_ns(clock) + int(step() * 1e9) * (clock == time.CLOCK_REALTIME)
+datetime.datetime = Datetime
 from bench.cli.app import main
 
 raise SystemExit(main(sys.argv[1:]))

@@ -15,8 +15,10 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bench.cli.writer_variables import WRITER_VARIABLES
 from bench.config import ConcurrentConfig
 from bench.providers import PROVIDERS
+from tests.rule_tables import listed, named, unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,30 +172,19 @@ def test_the_larger_lock_holds_the_smaller() -> None:
 
 
 def test_the_settings_template_names_what_is_read() -> None:
-    """The template of the env file sets nothing, names every preset's key, and no option that does not exist."""
+    """The template of the env file sets nothing, and names every preset's key, every option and nothing else."""
     lines = (ROOT / "concurrent_config.env.example").read_text(encoding="utf-8").split()
     assert not [line for line in lines if re.match(r"[A-Z_]+=", line)]
     names = {line[1:].partition("=")[0] for line in lines if re.match(r"#[A-Z_]+=", line)}
     keys = {preset.key_env for preset in PROVIDERS.values() if preset.key_env} | {"CONCURRENT_API_KEY"}
     options = {f"CONCURRENT_{field.name.upper()}" for field in dataclasses.fields(ConcurrentConfig)}
-    assert keys <= names
-    assert names <= keys | options
+    assert names == keys | options | set(WRITER_VARIABLES)
 
 
 def test_every_rule_has_its_test() -> None:
     """The table of rules names, for each rule, a test in every file that has one, and no test that is not there."""
-    table = (ROOT / "docs/measuring.md").read_text(encoding="utf-8").rpartition("\n## ")[2]
-    listed = {
-        (int(rule), file, name)
-        for rule, row in re.findall(r"^\| R-(\d\d) \|(.*)$", table, re.MULTILINE)
-        for file, name in re.findall(r"`(\S+?)::(\w+)`", row)
-    }
-    tests = {
-        (int(rule), relative(path), name)
-        for path in TESTS
-        for name, rule in re.findall(r"^def (test_r(\d\d)_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    }
-    assert listed - tests == set()
-    assert {test[:2] for test in tests} - {test[:2] for test in listed} == set()
+    held = listed("docs/measuring.md", "Which test holds which rule", "R")
+    assert held - named("R") == set()
+    assert unlisted("R", held) == set()
     # The tenth is about several hosts, the twenty-ninth about tracing: both are not there yet.
-    assert {rule for rule, *_ in listed} == {*range(1, 50)} - {10, 29}
+    assert {rule for rule, *_ in held} == {*range(1, 50)} - {10, 29}

@@ -22,7 +22,7 @@ reasoning_tokens token_source scheduled_s started_s first_token_s last_token_s e
 service_s tpot_s chunks icl_p50_s icl_p99_s icl_max_s chunk_times_s started_at worker trace_id server_model"""
 
 ATTEMPT_FIELDS: Final = """
-provider status sent_s end_s http_status error_type error_message retry_after_s wait_before_s connect_s headers_s
+provider status sent_s end_s http_status error_type error_message retry_after_s key wait_before_s connect_s headers_s
 first_chunk_s first_content_s last_content_s parse_s"""
 
 #: Any text that JSON can carry; half of a surrogate pair is no text.

@@ -13,7 +13,7 @@ from bench.policy.pool.breaker import Breaker
 from bench.policy.pool.budget import Budget
 from bench.policy.pool.changes import Changes
 from bench.policy.pool.health import NEEDED
-from bench.policy.pool.quota import Quota
+from bench.policy.pool.quota import Quota, how_long
 from bench.policy.pool.route import Rank, Route
 from bench.policy.pool.values import (
     Grant,
@@ -267,7 +267,7 @@ class Pool:
         pause_s = route.quota.refused(now_s, number, self._number, outcome, was_cut=step is not None)
         if pause_s > 0:
             sharing = [other for other in self._routes if other.quota is route.quota]
-            words = "as it asked" if outcome.retry_after_s is not None else "without saying for how long"
+            words = how_long(outcome.retry_after_s, pause_s)
             self._changes.add(now_s, sharing, "cooldown", f"the server refused a call (429), {words}", after=pause_s)
 
     def _key_failed(self, now_s: float, route: Route, number: int) -> None:

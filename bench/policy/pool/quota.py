@@ -114,3 +114,10 @@ def _asked_s(outcome: Outcome) -> float | None:
 
 def _tightest(bounds: Iterable[float | None]) -> float:
     return min((bound for bound in bounds if bound is not None), default=math.inf)
+
+
+def how_long(asked_s: float | None, pause_s: float) -> str:
+    """Say how long a pause after a refusal is, against what the server asked for."""
+    if asked_s is None:
+        return "without saying for how long"
+    return "as it asked" if pause_s <= asked_s else f"again, though it was left alone for the {asked_s:g} s it asked"

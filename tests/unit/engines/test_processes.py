@@ -187,7 +187,7 @@ def test_a_busy_worker_ends_with_its_parent(serve: Callable[..., None], transpor
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = ClientSettings(client="openai", transport=transport, slots=1, timeouts=Timeouts())
         endpoint = Endpoint(provider="mute", base_url=f"http://127.0.0.1:{server.getsockname()[1]}/v1", model="m")
-        with started_worker(serve, make_spec(client=settings, endpoint=endpoint)) as (process, parent):
+        with started_worker(serve, make_spec(client=settings, endpoints=(endpoint,))) as (process, parent):
             parent.assign(0)
             request, _ = server.accept()
             with request:

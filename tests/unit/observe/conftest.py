@@ -30,6 +30,7 @@ def glimpse() -> Callable[..., Glimpse]:
         tokens: int | None = 10,
         attempts: int = 1,
         error: tuple[ErrorType, str] | None = None,
+        cached: bool = False,
     ) -> Glimpse:
         return Glimpse(
             task_id="0-i0-v0",
@@ -37,8 +38,9 @@ def glimpse() -> Callable[..., Glimpse]:
             latency_s=latency_s,
             ttft_s=ttft_s,
             completion_tokens=tokens,
-            attempts=(AttemptGlimpse(status),) * attempts,
+            attempts=(*(AttemptGlimpse("failed"),) * (attempts - 1), AttemptGlimpse(status)),
             error=None if error is None else ErrorInfo(type=error[0], message=error[1]),
+            cached=cached,
         )
 
     return make

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from bench.clock import NS_PER_S
 from bench.observe.progress import Progress
+from bench.records import AttemptGlimpse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,28 @@ def test_counts(glimpse: Callable[..., Glimpse]) -> None:
     assert state.errors == (("timeout_total", 1),)
     assert state.last_error is not None
     assert state.last_error.message == "no end after 300 s"
+
+
+def test_answers_of_the_cache_have_no_times(glimpse: Callable[..., Glimpse]) -> None:
+    """An answer of the cache is a success that is done, and no part of rates, tokens or latencies."""
+    time = Time()
+    progress = Progress(10, now_ns=time.now_ns)
+    progress.ready()
+    for cached in (True, True, False):
+        progress.recorded(glimpse(latency_s=0.0 if cached else 0.5, tokens=10, cached=cached))
+    time.now_s += 1.0
+    state = progress.snapshot()
+    assert (state.done, state.ok, state.failed) == (3, 3, 0)
+    assert (state.samples, state.latency_max_s) == (1, 0.5)
+    assert (state.tasks_per_s, state.tokens_per_s) == (1.0, 10.0)
+
+
+def test_a_lost_race_is_no_retry(glimpse: Callable[..., Glimpse]) -> None:
+    """A task whose other call was given up because one had the answer was not tried again."""
+    progress = Progress(1)
+    raced = msgspec.structs.replace(glimpse(), attempts=(AttemptGlimpse("cancelled"), AttemptGlimpse("ok")))
+    progress.recorded(raced)
+    assert progress.snapshot().retried == 0
 
 
 def test_rates_and_time_left(glimpse: Callable[..., Glimpse]) -> None:

@@ -254,8 +254,8 @@ def test_an_impossible_reply_is_a_bug(drive: Driver) -> None:
 @both_drivers
 def test_what_is_sent(drive: Driver) -> None:
     """A request carries the task's messages and parameters, over the endpoint's own, and asks for the task's model."""
-    endpoint = msgspec.structs.replace(make_spec().endpoint, extra_body={"cache_prompt": False, "seed": 1})
-    world = World(spec=make_spec(endpoint=endpoint, stream=False))
+    endpoint = msgspec.structs.replace(make_spec().endpoints[0], extra_body={"cache_prompt": False, "seed": 1})
+    world = World(spec=make_spec(endpoints=(endpoint,), stream=False))
     plain, special = make_task(0), make_task(1, params={"seed": 2, "max_tokens": 9}, model="m-2")
     results = [drive(world, world.assignment(task=task)) for task in (plain, special)]
     assert [request.messages for request in world.player.requests] == [plain.messages, special.messages]

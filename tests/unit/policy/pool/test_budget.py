@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.policy.pool import Grant, Outcome, Pool, PoolSettings, RouteInfo
+from bench.policy.pool.budget import Budget
 
 
 def pool_of(*names: str, ceiling: int = 1) -> Pool:
@@ -84,3 +85,14 @@ def test_what_was_not_measured_is_not_told() -> None:
         state.success_share, state.latency_p50_s, state.latency_p95_s, state.ttft_p50_s, state.last_used_s,
         state.requests_per_min, state.tokens_per_min, state.pause_until_s,
     } == {None}  # fmt: skip
+
+
+def test_what_was_not_used_is_put_back() -> None:
+    """An extra call that was taken and not made can be taken again, and no more than could be saved up."""
+    budget = Budget(share=0.1, reserve=2)
+    assert [budget.take() for _ in range(3)] == [True, True, False]
+    budget.put_back()
+    assert [budget.take() for _ in range(2)] == [True, False]
+    for _ in range(5):
+        budget.put_back()
+    assert [budget.take() for _ in range(3)] == [True, True, False]

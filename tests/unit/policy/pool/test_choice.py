@@ -355,3 +355,20 @@ def test_routes_that_leave_no_call_are_refused() -> None:
         Pool([], FIXED)
     with pytest.raises(ValueError, match="for a"):
         RouteInfo(provider="a", limits=RouteLimits(requests_per_min=0))
+
+
+def test_it_tells_who_may_be_asked_soon() -> None:
+    """Of the providers whose keys are accepted it is told whether each opens within the patience; a dead key's
+    provider is not among them.
+    """
+    pool = Pool([RouteInfo(provider=name) for name in ("a", "b", "c")], PoolSettings(ceiling=4))
+    assert pool.providers(0.0) == {"a": True, "b": True, "c": True}
+    for outcome in (
+        Outcome(status="failed", latency_s=0.1, error_type="auth"),
+        Outcome(status="failed", latency_s=0.1, error_type="rate_limited", retry_after_s=30.0),
+    ):
+        grant = pool.ask(0.0)
+        assert isinstance(grant, Grant)
+        pool.back(0.1, grant, outcome)
+    assert pool.providers(0.2) == {"b": False, "c": True}
+    assert pool.providers(29.0) == {"b": True, "c": True}
