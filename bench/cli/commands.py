@@ -126,12 +126,12 @@ _COMMANDS: Final = (
     ),
     Command(
         name="traces",
-        summary="send what LangSmith does not have yet of a run's traces (push)",
-        details="RUN is a directory of a run, or its id below --results-dir. Where to: LANGSMITH_API_KEY, "
+        summary="send what LangSmith does not have yet of a run's traces (push), or show where time went (review)",
+        details="RUN is a directory of a run, or its id below --results-dir. Where LangSmith is: LANGSMITH_API_KEY, "
         "LANGSMITH_PROJECT and LANGSMITH_ENDPOINT, from environment or env file. What was taken is noted with the run, "
-        "and is not sent again.",
+        "and is not sent again. A review is made of the records alone where there is no key.",
         options=traces_options,
-        words="push RUN",
+        words="push|review RUN",
     ),
     Command(
         name="performance",

@@ -171,6 +171,8 @@ class Session:
             if details and not config.quiet:
                 _show(config, outcome)
             _show_failures(outcome)
+            # Before the report, which names the page of the traces.
+            traces.finish()
             if config.report:
                 draw_own_report([outcome.directory], outcome.directory, quiet=config.quiet)
         return outcome

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+import msgspec
+
+from bench.journal import read_whole
 from bench.report.table import Cell, Link, Table, cells, texts
 from bench.report.visible import visible
 
@@ -46,14 +49,34 @@ def sources(shown: Sequence[ShownRun], out_dir: Path) -> tuple[Source, ...]:
             name=item.name,
             run_id=visible(item.run.manifest.run_id),
             command=visible(item.run.manifest.command),
-            files=tuple(
-                Link(text=name, address=address(item.run.path / name, out_dir))
-                for name in _FILES
-                if (item.run.path / name).is_file()
+            files=(
+                *(
+                    Link(text=name, address=address(item.run.path / name, out_dir))
+                    for name in _FILES
+                    if (item.run.path / name).is_file()
+                ),
+                *_traces(item.run.path),
             ),
         )
         for item in shown
     )
+
+
+class _Traces(msgspec.Struct, frozen=True):
+    """What is read of `traces.json`."""
+
+    url: str | None = None
+
+
+def _traces(run: Path) -> tuple[Link, ...]:
+    """Return where the run's traces are looked at, if they were sent."""
+    try:
+        url = msgspec.json.decode(read_whole(run / "traces.json"), type=_Traces).url
+    except (OSError, ValueError, RecursionError):
+        return ()
+    if url is None or not url.startswith(("https://", "http://")):
+        return ()
+    return (Link(text="traces in LangSmith", address=url),)
 
 
 def address(path: Path, out_dir: Path) -> str:

@@ -33,7 +33,7 @@ class Recorder:
         self._epoch_ns = spec.origin_ns - round(spec.origin_utc_s * NS_PER_S)
         self._label: tuple[int | None, str] = (None, "")
         self._traced_run = spec.traced_run
-        self._trace: tuple[int | None, str] = (None, "")
+        self._trace: tuple[int | None, dict[str, Any]] = (None, {})
         #: What all records of a run have in common.
         self._of_run: dict[str, Any] = {
             "segment": spec.segment,
@@ -41,6 +41,7 @@ class Recorder:
             "client": spec.client.client,
             "transport": spec.client.transport,
             "cached": False,
+            "trace_id": None,
         }
 
     def since_origin_s(self, instant_ns: int) -> float:
@@ -146,9 +147,8 @@ class Recorder:
             service_s=(ended_ns - started_ns) / NS_PER_S,
             started_at=self._utc_label(started_ns),
             worker=who,
-            trace_id=None if self._traced_run is None else self._trace_id(self._traced_run, task.iteration),
             **self._of_reply(reply),
-            **self._of_run,
+            **(self._of_run if self._traced_run is None else self._of_trace(self._traced_run, task.iteration)),
         )
 
     def _of_reply(self, reply: Reply) -> dict[str, Any]:
@@ -175,13 +175,14 @@ class Recorder:
             "chunk_times_s": tuple(map(self.since_origin_s, content_ns)) if self._chunk_times else None,
         }
 
-    def _trace_id(self, run_id: str, iteration: int) -> str:
-        # All tasks of an iteration have one. Threads may each make it.
-        known, trace = self._trace
+    def _of_trace(self, run_id: str, iteration: int) -> dict[str, Any]:
+        """Return what all records of an iteration have in common."""
+        # Threads may each make it.
+        known, common = self._trace
         if known != iteration:
-            trace = trace_id(run_id, iteration)
-            self._trace = (iteration, trace)
-        return trace
+            common = {**self._of_run, "trace_id": trace_id(run_id, iteration)}
+            self._trace = (iteration, common)
+        return common
 
     def _utc_label(self, instant_ns: int) -> str:
         second, milliseconds = divmod((instant_ns - self._epoch_ns) // _NS_PER_MS, 1000)

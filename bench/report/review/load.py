@@ -89,7 +89,7 @@ class Iteration:
     statuses: Counter[str] = field(default_factory=Counter)
     first_s: float = float("inf")
     last_s: float = float("-inf")
-    spent_s: Counter[Phase] = field(default_factory=Counter)
+    spent_s: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
     rows: list[tuple[float, int, Row]] = field(default_factory=list)
 
     @property
@@ -156,7 +156,7 @@ def review(run: Path, *, slowest: int, failed_only: bool = False, compared: bool
             if len(heap) > slowest:
                 heapq.heappop(heap)
     except JournalError as error:
-        raise ConfigError(f"cannot review {run}: {error}", "name a run's directory, such as results/<run id>") from error
+        raise ConfigError(f"cannot review {run}: {error}", "name a run's directory or its id") from error
     reviewed.slowest = [row for *_, row in sorted(heap, key=lambda item: item[:2], reverse=True)]
     reviewed.iterations = dict(sorted(reviewed.iterations.items()))
     return reviewed
@@ -167,11 +167,11 @@ def _take(reviewed: Reviewed, row: Row, number: int) -> None:
     iteration.statuses[row.status] += 1
     iteration.first_s = min(iteration.first_s, row.scheduled_s)
     iteration.last_s = max(iteration.last_s, row.ended_s)
-    spent_s: Counter[Phase] = Counter()
+    spent_s: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
     for stretch in row.parts:
         spent_s[stretch.phase] += stretch.end_s - stretch.begin_s
-    iteration.spent_s.update(spent_s)
     for phase, column in reviewed.shares.items():
+        iteration.spent_s[phase] += spent_s[phase]
         column.append(spent_s[phase])
     if row.iteration < ITERATIONS_DRAWN:
         # The last to be scheduled goes first where there is no room.

@@ -70,13 +70,14 @@ def test_cuts_keep_their_distance(median_s: float | None, pause_s: float) -> Non
     assert limit.refused(pause_s, 1, 2, median_s) is not None
 
 
-def test_sustained_refusal_reaches_the_floor_and_comes_back() -> None:
+@pytest.mark.parametrize("floor", [2, 8])
+def test_sustained_refusal_reaches_the_floor_and_comes_back(floor: int) -> None:
     """Under lasting refusals the limit does not freeze: it falls to the floor, and rises again when they end."""
-    limit = AdaptiveLimit(start=64, floor=2, ceiling=64)
+    limit = AdaptiveLimit(start=64, floor=floor, ceiling=64)
     for second in range(0, 200, 2):
         limit.refused(float(second), second, second + 1, None)
-    assert limit.limit == 2
-    assert clean_round(limit) > 2
+    assert limit.limit == floor
+    assert clean_round(limit) > floor
 
 
 def test_an_unused_limit_does_not_grow() -> None:

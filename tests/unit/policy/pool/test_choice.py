@@ -67,9 +67,12 @@ def test_the_better_success_rate_goes_first() -> None:
 
 
 def test_failures_in_a_row_go_last() -> None:
-    """A provider whose last calls failed is chosen after one whose last call succeeded."""
+    """A provider whose last calls failed comes after one whose last call succeeded, whichever succeeds more often."""
     pool = pool_of("failing", "fine")
     learn(pool, 0.0, {0: [failed("connect")] * 3, 1: [failed("connect"), OK]})
+    assert call(pool, 0.1) == 1
+    pool = pool_of("good until now", "good again")
+    learn(pool, 0.0, {0: [OK] * 20 + [failed("connect")] * 2, 1: [failed("connect"), OK] * 4})
     assert call(pool, 0.1) == 1
 
 
