@@ -1,4 +1,4 @@
-"""A workload of as many tasks as a test needs."""
+"""Workloads of the tasks that a test needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.policy.fingerprint import task_fingerprint, workload_fingerprint
 from bench.records import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 class CountedWorkload:
@@ -33,3 +33,24 @@ class CountedWorkload:
                 messages=({"role": "user", "content": f"分析主题 {index} 🙂"},),
                 params={"max_tokens": 64},
             )
+
+
+class ListedWorkload:
+    """Tasks as they are given."""
+
+    kind = "topics"
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = tasks
+        self.count = len(tasks)
+        self.fingerprint = workload_fingerprint(map(task_fingerprint, tasks))
+
+    def place(self, *, index: int, iteration: int, version: int) -> int | None:
+        """Return the place of a task."""
+        places = [(task.index, task.iteration, task.version) for task in self._tasks]
+        wanted = (index, iteration, version)
+        return places.index(wanted) if wanted in places else None
+
+    def __iter__(self) -> Iterator[Task]:
+        """Yield the tasks."""
+        return iter(self._tasks)

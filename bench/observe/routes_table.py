@@ -53,9 +53,21 @@ def _cells(row: RouteRow) -> dict[str, str]:
 def route_notes(summary: Summary) -> list[Text]:
     """Return the lines below the table: keys that are not accepted, what it cost, what races cost."""
     routes = summary.routes
-    warnings = [Text(printable(f"warning: {said}"), style="yellow") for row in routes if (said := row.warning)]
+    said = [words for row in routes for words in (row.warning, _refusals(row)) if words]
+    warnings = [Text(printable(f"warning: {words}"), style="yellow") for words in said]
     notes = [said for said in (_cost(routes), _races(summary)) if said]
     return [*warnings, *(Text(said) for said in notes)]
+
+
+def _refusals(row: RouteRow) -> str:
+    """Return what a server's refusals have taught, with what to do."""
+    refused = sum(error.calls for error in row.errors if error.type == "rate_limited")
+    if not refused or row.learnt_in_flight is None:
+        return ""
+    return (
+        f"{row.name} refused {_of_things(refused, 'request')} (429), and takes about {row.learnt_in_flight:,} at once: "
+        "--concurrency or in_flight in the providers' file keeps to that from the start"
+    )
 
 
 def _cost(routes: Sequence[RouteRow]) -> str:

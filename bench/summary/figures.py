@@ -73,6 +73,7 @@ class RouteRow(msgspec.Struct, frozen=True, kw_only=True):
         cooldowns: Pauses after 429; `rests` are those after failures.
         wait_s: Time that tasks waited between an attempt and one over this route.
         refused_key: The key was not accepted, and not afterwards either.
+        learnt_in_flight: Requests at once that its limit stood at in the end, where a 429 had lowered it; else None.
     """
 
     provider: str
@@ -99,6 +100,7 @@ class RouteRow(msgspec.Struct, frozen=True, kw_only=True):
     rests: int
     wait_s: float
     refused_key: bool
+    learnt_in_flight: int | None = None
 
     @property
     def name(self) -> str:

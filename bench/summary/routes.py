@@ -179,12 +179,21 @@ def _row(facts: RouteFacts, tally: _Tally, changes: Sequence[RouteChange], total
         rests=_pauses(own, "rest"),
         wait_s=tally.wait_s,
         refused_key=tally.last_ok_s < refused_s,
+        learnt_in_flight=_learnt_in_flight(own),
     )
 
 
 def _pauses(own: Sequence[RouteChange], kind: str) -> int:
     """Return how often a route paused; a pause that was made longer while it lasted is one."""
     return len(united((change.at_s, change.at_s + (change.after or 0.0)) for change in own if change.kind == kind))
+
+
+def _learnt_in_flight(own: Sequence[RouteChange]) -> int | None:
+    """Return where the limit of requests at once stood in the end; None where no refusal had lowered it."""
+    moves = [(each.before, each.after) for each in own if each.kind == "limit" and each.after is not None]
+    if not any(before is not None and after < before for before, after in moves):
+        return None
+    return int(moves[-1][1])
 
 
 def _cost(facts: RouteFacts, tally: _Tally) -> float | None:

@@ -317,7 +317,7 @@ def test_demo(tmp_path: Path) -> None:
     assert (again.returncode, (tmp_path / "mine" / "report.html").is_file()) == (0, True), again.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
 def test_interrupt(tmp_path: Path, number: signal.Signals) -> None:
     """A run that is interrupted finishes what is in flight, keeps it, starts nothing more, and exits with 130."""
     with SimulatorProcess(SimulatorSettings(ttft_s=1.0)) as slow:

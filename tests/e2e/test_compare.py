@@ -74,6 +74,7 @@ def again_with_a_slower_server(folder: Path, baseline: str, before: Experiment) 
     }
 
 
+@pytest.mark.full
 def test_r31_what_the_client_adds_is_measured_in_every_cell(tmp_path: Path) -> None:
     """Against a server that stamps what it sends each cell says how much later the client saw it: above 0."""
     compare(*SMALL, "--repeats", "1", cwd=tmp_path)
@@ -103,6 +104,7 @@ def test_r44_an_interrupted_experiment_is_gone_on_with(tmp_path: Path, start: St
     assert len(keys) == len(set(keys)) == 2 + 9
 
 
+@pytest.mark.full
 def test_r49_an_open_loop_that_gets_too_much_is_stopped_and_marked(tmp_path: Path) -> None:
     """At twice what two slots can answer every cell is ended and in overload; the ceiling is asked as fast as it can.
 

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-import pytest
-
-from bench.records import Mode
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from tests.command import records, requests, the_run, write_topics
+from tests.modes import every_mode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bench.records import Mode
     from bench.simulator.request_log import LogLine
     from tests.command import StartCommand
 
-MODES: tuple[Mode, ...] = get_args(Mode)
 TASKS = 60
 
 
-@pytest.mark.parametrize("mode", MODES)
+@every_mode
 def test_faults(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """Under errors, 429s and truncated streams all tasks end ok or failed, attempts match the server's, exit code 1."""
     log = tmp_path / "requests.jsonl"
@@ -73,7 +71,7 @@ def check_no_early_retry(served: list[LogLine]) -> None:
     assert waited
 
 
-@pytest.mark.parametrize("mode", MODES)
+@every_mode
 def test_all_succeed(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """With enough retries the same faults leave only successes, and the exit code is 0."""
     settings = SimulatorSettings(tokens=4, error_rate=0.2, truncate_rate=0.1, malformed_rate=0.1, seed=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from itertools import islice
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,7 @@ from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from bench.stop import StopSignal
 from tests.command import requests, wait_until
+from tests.modes import every_mode
 from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.records import Glimpse
-
-MODES: tuple[Mode, ...] = get_args(Mode)
-every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 def execute(

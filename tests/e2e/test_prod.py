@@ -13,6 +13,7 @@ from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from tests.command import records, the_run, wait_until
 from tests.faultserver import FaultServer
+from tests.modes import modes
 from tests.realwork import Judge, Provider, begin, changes_of, most_within
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
-#: Modes whose slots are threads or processes as in others: they are left to the long tests.
-LEFT_OUT = {"serial", "multiprocessing"}
-
 #: Longer than any test waits: a server so slow answers nothing.
 NEVER_S = 3000.0
 
@@ -32,9 +30,7 @@ FIRST = "sk-first-0123456789"
 SECOND = "sk-second-0123456789"
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param(mode, marks=[pytest.mark.full] if mode in LEFT_OUT else []) for mode in MODES]
-)
+@pytest.mark.parametrize("mode", modes("threading", "asyncio", "hybrid"))
 def test_a_provider_that_fails_and_one_that_dies(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """With one provider that fails half of its calls and one that is gone in mid-run, every task has its answer, and
     the failing one is hardly asked.

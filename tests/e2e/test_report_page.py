@@ -77,8 +77,13 @@ def holds(outer: Seen, inner: Seen) -> bool:
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width_px", [NARROW_PX, WIDE_PX])
+@pytest.mark.parametrize(
+    ("width_px", "scheme"),
+    [
+        *((NARROW_PX, "dark"), (WIDE_PX, "light")),
+        *(pytest.param(*other, marks=pytest.mark.full) for other in ((NARROW_PX, "light"), (WIDE_PX, "dark"))),
+    ],
+)
 @pytest.mark.parametrize(
     "case",
     [

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import psutil
@@ -26,6 +26,7 @@ from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from bench.summary import summarise
 from tests.command import COMMAND
+from tests.modes import every_mode
 from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from bench.experiment.records import Cell, Experiment
     from bench.records import Glimpse, Task
 
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 every_client = pytest.mark.parametrize("client", ["openai", "lean"])
 
 #: One block of two modes and the control, four slots, answers of 30 ms.
@@ -87,7 +87,7 @@ def results_of(outcome: RunOutcome) -> list[TaskResult]:
     return sorted(iter_last_results(outcome.directory, TaskResult), key=lambda result: result.index)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@every_mode
 def test_r09_who_watches_moves_no_time(mode: Mode, tmp_path: Path) -> None:
     """An observer that takes 50 ms over a record moves neither that task's times nor those of its slot's next one."""
     with SimulatorProcess(SimulatorSettings(ttft_s=0.02, itl_s=0.002, tokens=4)) as server:
@@ -130,7 +130,7 @@ def test_r22_every_request_that_the_server_saw_is_an_attempt(client: str, tmp_pa
     assert sum(attempt.wait_before_s > 0 for attempt in attempts) == 24
 
 
-@pytest.mark.parametrize("mode", MODES)
+@every_mode
 def test_r27_equal_prompts_are_asked_each_time(mode: Mode, tmp_path: Path) -> None:
     """Tasks that all ask the same are sent one by one: nothing is answered from memory, or for two at once."""
     slots = 1 if mode == "serial" else 4

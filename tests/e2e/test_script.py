@@ -241,6 +241,8 @@ def test_no_colour_off_a_terminal(project: Path, tmp_path: Path) -> None:
     assert "\x1b" not in run(project, env=machine(tmp_path / "bin", python=OLD_PYTHON)).stderr
 
 
+# The gate sets the project up itself, by whichever of the two it finds.
+@pytest.mark.full
 @pytest.mark.parametrize("installer", INSTALLERS)
 def test_set_up(project: Path, tmp_path: Path, installer: str) -> None:
     """The first call says what it installs and installs it; the second is silent; a changed lock is installed again."""
@@ -262,7 +264,9 @@ def test_set_up(project: Path, tmp_path: Path, installer: str) -> None:
     assert ("pip" in {path.name for path in project.glob(".venv/lib/*/site-packages/*")}) == (installer == "pip")
 
 
-@pytest.mark.parametrize("pin", ["first==1.0 --hash=sha256:" + "0" * 64, "first==1.0"])
+@pytest.mark.parametrize(
+    "pin", ["first==1.0 --hash=sha256:" + "0" * 64, pytest.param("first==1.0", marks=pytest.mark.full)]
+)
 def test_unproven_package_is_refused(project: Path, tmp_path: Path, pin: str) -> None:
     """A package with another hash than the lock's, or with none, is not installed, and the call ends with 2."""
     env, proven = able_machine(tmp_path), write_wheel(tmp_path, "first")
@@ -275,6 +279,7 @@ def test_unproven_package_is_refused(project: Path, tmp_path: Path, pin: str) ->
     assert run(project, "4", env=env).returncode == 4
 
 
+@pytest.mark.full
 def test_failed_addition_leaves_what_was_there(project: Path, tmp_path: Path) -> None:
     """Where further packages cannot be had, what was set up before goes on serving."""
     env = able_machine(tmp_path)

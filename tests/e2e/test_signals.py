@@ -5,26 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from bench.journal import iter_lines, read_manifest
-from bench.records import Mode
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from tests.command import records, requests, the_run, wait_until, write_topics
+from tests.modes import modes
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bench.records import TaskResult
+    from bench.records import Mode, TaskResult
     from tests.command import StartCommand
-
-MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def server(tmp_path: Path) -> Iterator[SimulatorProcess]:
         yield simulator
 
 
-@pytest.fixture(params=MODES)
+@pytest.fixture(params=modes("threading", "multiprocessing", "asyncio"))
 def mode(request: pytest.FixtureRequest) -> Mode:
     """Every concurrency model."""
     chosen: Mode = request.param

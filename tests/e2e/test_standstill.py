@@ -23,6 +23,7 @@ from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from bench.summary import Summary
 from tests.command import the_run, wait_until
+from tests.modes import modes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +50,7 @@ def stopped(leader: int) -> Iterator[None]:
         os.killpg(leader, signal.SIGCONT)
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param(mode, marks=() if mode in MODES[:2] else pytest.mark.full) for mode in MODES]
-)
+@pytest.mark.parametrize("mode", modes("asyncio"))
 def test_f09_a_client_that_stood_still_says_so(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """A run whose client was stopped warns on the terminal, and log, run.json, summary and report have for how long."""
     slots = 1 if mode == "serial" else 2
@@ -89,6 +88,7 @@ def test_f09_a_client_that_stood_still_says_so(mode: Mode, tmp_path: Path, start
     assert said["stood_still"].startswith("for ")
 
 
+@pytest.mark.full
 def test_f09_a_cell_whose_client_stood_still_is_invalid(tmp_path: Path, start: StartCommand) -> None:
     """Of an experiment the cell whose client was stopped is INVALID, by that name, and no other is for that reason."""
     options = ("--modes", "asyncio", "-c", "2", "--client", "lean", "--repeats", "1", "--min-duration", "1.5")

@@ -117,6 +117,39 @@ def test_each_call_counts_with_its_route(run: Path) -> None:
     assert (alpha.hedges, alpha.latency_p50_s) == (0, None)
 
 
+def test_each_route_has_its_own_latencies(tmp_path: Path) -> None:
+    """Median and 95th percentile of a route are those of its own successes, not of its failures nor of the others."""
+    ways = [
+        (make_attempt(end_s=1.0),),
+        (make_attempt(provider="beta", end_s=3.0),),
+        (failed_attempt(end_s=9.0), make_attempt(sent_s=9.0, end_s=11.0)),
+    ]
+    results = [make_result(place, attempts=ways[place % 3]) for place in range(450)]
+    alpha, beta, unused = summarise(write_prod(tmp_path, results, manifest=prod(450))).routes
+    assert (alpha.latency_p50_s, alpha.latency_p95_s) == (1.5, 2.0)
+    assert (beta.latency_p50_s, beta.latency_p95_s) == (3.0, 3.0)
+    assert (unused.latency_p50_s, unused.latency_p95_s) == (None, None)
+
+
+def test_a_limit_that_was_learnt_is_named(tmp_path: Path) -> None:
+    """Where a server refused requests, one warning says how many, how many at once it took in the end, and what to do;
+    where none was refused there is none, however the limit moved.
+    """
+    refused = (failed_attempt("rate_limited", http_status=429, end_s=0.1), make_attempt(sent_s=2.0, end_s=3.0))
+    results = [make_result(0, attempts=refused), make_result(1, attempts=(make_attempt(provider="beta"),))]
+    moves = [
+        change("limit", 0.1, before=8, after=16),
+        change("limit", 0.2, before=16, after=13),
+        change("limit", 0.3, before=13, after=14),
+        change("limit", 0.1, "beta", before=8, after=16),
+    ]
+    summary = summarise(write_prod(tmp_path, results, moves))
+    assert [row.learnt_in_flight for row in summary.routes] == [14, None, None]
+    shown = terminal(summary)
+    assert shown.count("warning:") == 1
+    assert "warning: alpha refused 1 request (429), and takes about 14 at once: --concurrency or in_flight" in shown
+
+
 def test_a_key_that_is_not_accepted_is_named_by_its_number(run: Path) -> None:
     """The warning has the key's number, its provider and the status; a key that was accepted later has none."""
     assert [row.warning for row in summarise(run).routes] == [None, None, "key 2 of beta is not accepted (401)"]

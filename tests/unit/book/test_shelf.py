@@ -110,6 +110,20 @@ def test_files_as_answers_come(book: Book) -> None:
     assert not shelf.complete
 
 
+def test_chapters_stand_in_the_outlines_order(book: Book) -> None:
+    """Whichever answer comes first, contents, texts and manifest have the chapters in the outline's order."""
+    titles = ("A", "B", "C")
+    shelf = book.shelf(*titles)
+    for index in (2, 0, 1):
+        shelf.put(answer(f"text of {titles[index]}"), index, "first", fresh=True)
+    shelf.finish()
+    whole = (book.folder / "book.md").read_text(encoding="utf-8")
+    parts = [f"[{number}\\. {title}]" for number, title in enumerate(titles, 1)]
+    parts += [f"text of {title}" for title in titles]
+    assert sorted(parts, key=whole.index) == parts
+    assert [each.title for each in book.manifest().chapters] == [*titles]
+
+
 def test_an_error_is_no_text(book: Book) -> None:
     """What a failed answer carried is written into no file."""
     shelf = book.shelf("A")

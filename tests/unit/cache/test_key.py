@@ -33,6 +33,7 @@ PLAIN: dict[str, Any] = {
         {"messages": PLAIN["messages"][::-1]},
         {"messages": [{"role": "system", "content": "a edited"}, PLAIN["messages"][1]]},
         {"messages": PLAIN["messages"][1:]},
+        {"messages": [PLAIN["messages"][0], {"role": "user", "content": "b edited"}]},
         {"params": PLAIN["params"] | {"temperature": 0.6}},
         {"params": PLAIN["params"] | {"max_tokens": 11}},
         {"params": PLAIN["params"] | {"max_tokens": "10"}},

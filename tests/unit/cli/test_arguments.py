@@ -67,6 +67,23 @@ def test_meaning(argv: list[str], settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["book"], (Path("data/book_outline.xlsx"), (), Path("output"), "auto")),
+        (["book", "-e", "o.ods", "-p", "ark", "-o", "b", "-w", "3"], (Path("o.ods"), ("ark",), Path("b"), "3")),
+        (
+            ["book", "--excel", "o.csv", "--provider", "all", "--output", "b", "--workers", "auto"],
+            (Path("o.csv"), ("all",), Path("b"), "auto"),
+        ),
+    ],
+)
+def test_the_options_of_a_book(argv: list[str], expected: tuple[Path, tuple[str, ...], Path, str]) -> None:
+    """A book's outline, providers, folder and workers have their options, short and long, and their defaults."""
+    found = parsed(*argv).settings
+    assert (found["outline"], found["provider"], found["folder"], found["workers"]) == expected
+
+
+@pytest.mark.parametrize(
     ("argv", "message", "hint"),
     [
         (["--mode", "bogus"], ["--mode", "bogus", "serial", "asyncio"], ["run --help"]),

@@ -106,7 +106,8 @@ class OnLoop:
 
     def __init__(self, settings: ClientSettings, endpoints: Sequence[Endpoint]) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="racing")
+        # A daemon: where a call is never given up, the test is to fail, not to keep the interpreter from ending.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="racing", daemon=True)
         self._thread.start()
 
         async def make() -> RoutedAsyncClient:
@@ -210,6 +211,13 @@ def test_a_failure_starts_the_next_at_once(racing: Callable[..., tuple[Racing, l
     client, _ = racing(fails(), says("second"))
     outcomes = client.race([contender(0), contender(1, LONG_S)]).result(10)
     assert told(outcomes) == [(0, None, "server_error"), (1, "second", None)]
+
+
+def test_an_empty_answer_wins_nothing(racing: Callable[..., tuple[Racing, list[FaultServer]]]) -> None:
+    """An answer without a text is a failure and is told as one: the next one is asked at once, and wins."""
+    client, _ = racing(says(""), says("second"))
+    outcomes = client.race([contender(0), contender(1, LONG_S)]).result(10)
+    assert told(outcomes) == [(0, None, "empty"), (1, "second", None)]
 
 
 def test_where_all_fail_the_last_decides(racing: Callable[..., tuple[Racing, list[FaultServer]]]) -> None:

@@ -156,6 +156,22 @@ def test_whoever_waits_for_a_provider_lets_the_others_by() -> None:
     assert sum(call.provider == "a" and call.ended_s < 30 for call in world.made) > 20
 
 
+def test_whoever_failed_a_task_is_passed_by() -> None:
+    """A task that two of three providers have failed waits for the third, though only the first two have places."""
+
+    def comes(task: Task, provider: str, _key: int, _number: int) -> Came:
+        if provider == "c":
+            return Came(lasts_s=20.0)
+        return Came(error="bad_sse" if task.index == 0 else None, lasts_s=0.1)
+
+    routes = (*TWO, ("c", 0))
+    world = DispatchWorld(tasks=30, comes=comes, routes=routes, slots=3, limits={"c": RouteLimits(in_flight=1)})
+    world.run()
+    world.check_whole()
+    (tried,) = [result for result in world.results if result.index == 0]
+    assert [attempt.provider for attempt in tried.attempts] == ["a", "b", "c"]
+
+
 def test_a_429_costs_no_attempt() -> None:
     """Calls that are refused for their rate are not counted against the retries: the task waits as it was asked to."""
     world = DispatchWorld(

@@ -68,6 +68,26 @@ def test_both_forms() -> None:
     asyncio.run(main())
 
 
+def test_whoever_ends_first() -> None:
+    """Results are in the order of the items in every kind of batch, also where the items end in the opposite one."""
+    ended: list[int] = []
+
+    async def ask(item: int) -> int:
+        for _ in range(3 * (6 - item)):
+            await asyncio.sleep(0)
+        ended.append(item)
+        return item
+
+    async def main() -> None:
+        manager = ConcurrencyManager(6)
+        assert await manager.execute_batch(ask, range(6)) == [*range(6)]
+        assert [each.data for each in await manager.execute_batch_with_isolation(ask, range(6))] == [*range(6)]
+        assert await manager.execute_in_batches(ask, range(6), batch_size=4) == [*range(6)]
+
+    asyncio.run(main())
+    assert ended == [5, 4, 3, 2, 1, 0] * 3
+
+
 def test_wrong_forms() -> None:
     """A coroutine instead of its function, a function without items, and items without a function are told apart."""
 

@@ -1,0 +1,70 @@
+"""Which answers a run takes from its cache, and which it asks for, through the whole of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bench.config import ConcurrentConfig
+from bench.executor import ConcurrentBigModelExecutor
+from bench.providers import Endpoint
+from tests.command import records
+from tests.samples import make_task
+from tests.workloads import ListedWorkload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.records import Task
+
+SCRIPTED = Endpoint(provider="scripted", base_url="http://127.0.0.1:1/v1", model="scripted")
+PLAIN = make_task(0, params={"max_tokens": 64, "temperature": 0.5})
+
+#: The same question a second time.
+TWIN = msgspec.structs.replace(PLAIN, index=1)
+
+
+def cached(folder: Path, *tasks: Task, endpoint: Endpoint = SCRIPTED, **settings: Any) -> list[bool]:  # noqa: ANN401 - settings of any kind
+    """Run these tasks; return of each, in order, whether its answer came from the cache."""
+    config = ConcurrentConfig(client="scripted", profile="prod", results_dir=folder, report=False, **settings)
+    outcome = ConcurrentBigModelExecutor(config).run(ListedWorkload(tasks), endpoint)
+    assert outcome.summary.tasks.ok == len(tasks)
+    return [result.cached for result in sorted(records(outcome.directory), key=lambda each: each.index)]
+
+
+def test_another_question_is_asked(tmp_path: Path) -> None:
+    """A task that is another in its repetition, version, model, parameters or messages gets an answer of its own, and
+    all of them get it again in the next run.
+    """
+    changes: list[dict[str, Any]] = [
+        {"iteration": 1},
+        {"version": 1},
+        {"model": "another"},
+        {"params": {"max_tokens": 64, "temperature": 0.6}},
+        {"messages": ({"role": "system", "content": "be brief"}, *PLAIN.messages)},
+    ]
+    others = [msgspec.structs.replace(PLAIN, index=place, **change) for place, change in enumerate(changes, 1)]
+    assert cached(tmp_path, PLAIN, *others) == [False] * 6
+    assert cached(tmp_path, PLAIN, *others) == [True] * 6
+
+
+def test_somebody_else_is_asked(tmp_path: Path) -> None:
+    """Another address, another model, or other fields of the provider's own are other answers."""
+    changes: list[dict[str, Any]] = [
+        {"base_url": "http://127.0.0.1:2/v1"},
+        {"model": "another"},
+        {"extra_body": {"think": True}},
+    ]
+    assert cached(tmp_path, PLAIN) == [False]
+    for change in changes:
+        assert cached(tmp_path, PLAIN, endpoint=msgspec.structs.replace(SCRIPTED, **change)) == [False], change
+    assert cached(tmp_path, PLAIN) == [True]
+
+
+def test_switched_off(tmp_path: Path) -> None:
+    """Without the cache every task is asked for, equal ones and those of an earlier run too, and no file is made."""
+    assert cached(tmp_path, PLAIN, TWIN, cache=False) == [False, False]
+    assert not (tmp_path / "cache.sqlite").exists()
+    assert sorted(cached(tmp_path, PLAIN, TWIN)) == [False, True]
+    assert cached(tmp_path, PLAIN, TWIN, cache=False) == [False, False]
