@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: No pause is longer: a run that stops is seen within this, and so is a ring that came just before the pause.
 _LONGEST_S: Final = 0.25
 
+#: One tick of an event loop's timers.
+_TICK_S: Final = 0.001
+
 #: How many pauses a ring ends: one place came free, and one more may have been given.
 _WOKEN: Final = 2
 
@@ -69,7 +72,8 @@ class LoopPauses:
         """Pause this coroutine as `Bell.wait` does a thread."""
         over: asyncio.Future[None] = self._loop.create_future()
         self._waiting[over] = None
-        timer = self._loop.call_later(_left_s(until_ns), _end, over)
+        # uvloop rounds to its tick, which may be early: the slot would ask again and again until the time has come.
+        timer = self._loop.call_later(_left_s(until_ns) + _TICK_S, _end, over)
         try:
             await over
         finally:

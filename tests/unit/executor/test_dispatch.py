@@ -106,6 +106,20 @@ def test_a_task_that_waits_holds_no_slot() -> None:
     assert again.attempts[1].wait_before_s == pytest.approx(5.0, abs=0.3)
 
 
+def test_no_more_is_drawn_than_may_wait() -> None:
+    """While tasks wait for their next attempt, new ones are drawn up to eight for each slot, and then no further."""
+    retry = RetryPolicy(retries=1, delay_s=60.0, backoff="fixed")
+    world = DispatchWorld(
+        tasks=40, comes=lambda _t, _p, _k, _n: Came(error="worker_lost", lasts_s=0.1), slots=1, retry=retry
+    )
+    drawn: list[int] = []
+    world.plan(50.0, lambda: drawn.append(len(world.journal.tasks)))
+    world.run()
+    world.check_whole()
+    assert drawn == [8]
+    assert len(world.results) == 40
+
+
 def test_another_provider_is_asked_at_once() -> None:
     """A call that fails goes to another provider without a wait, and not to the one that failed it."""
     world = DispatchWorld(

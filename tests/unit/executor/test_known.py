@@ -8,9 +8,10 @@ import msgspec
 
 from bench.config import ConcurrentConfig
 from bench.executor import ConcurrentBigModelExecutor
+from bench.executor.answers import answer_of
 from bench.providers import Endpoint
 from tests.command import records
-from tests.samples import make_task
+from tests.samples import failed_result, make_result, make_task
 from tests.workloads import ListedWorkload
 
 if TYPE_CHECKING:
@@ -68,3 +69,10 @@ def test_switched_off(tmp_path: Path) -> None:
     assert not (tmp_path / "cache.sqlite").exists()
     assert sorted(cached(tmp_path, PLAIN, TWIN)) == [False, True]
     assert cached(tmp_path, PLAIN, TWIN, cache=False) == [False, False]
+
+
+def test_only_what_succeeded_is_kept() -> None:
+    """What a task had of an answer when it failed is nothing to keep, however whole it looks; nor is what was cut."""
+    assert answer_of(make_result(0, content="whole", finish_reason="stop")) is not None
+    assert answer_of(failed_result(0, "error_in_200", content="whole", finish_reason="stop")) is None
+    assert answer_of(make_result(0, content="cut", finish_reason="length")) is None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+import bench.workload
 from bench.config import ConcurrentConfig
 from bench.errors import ConfigError, WorkloadError
 from bench.workload import build_workload
@@ -16,7 +19,6 @@ from tests.spreadsheets import Cell, Formula, write_ods, write_xlsx
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from bench.records import Task
     from bench.workload.chapters import Chapter, Outline
@@ -203,6 +205,17 @@ def test_tasks(tmp_path: Path) -> None:
 def test_language(row: tuple[str, ...], asked: str, tmp_path: Path) -> None:
     """The prompt is in the language that most of the outline is written in."""
     assert asked in prompt_of(tasks(write_xlsx(tmp_path / "o.xlsx", (HEADER, row)))[0])
+
+
+@pytest.mark.parametrize(("language", "topic"), [("zh", "线程"), ("en", "Threads")])
+def test_words_of_the_prompt_are_in_a_file(language: str, topic: str, tmp_path: Path) -> None:
+    """All that a prompt says beside the outline's own texts stands in the template of its language, word for word."""
+    template = Path(bench.workload.__file__).with_name("templates") / f"chapter.{language}.txt"
+    pieces = re.split(r"\$\{?\w+\}?|---\n", template.read_text(encoding="utf-8"))
+    (task,) = tasks(write_xlsx(tmp_path / "o.xlsx", (HEADER, ("", topic, "", ""))))
+    sent = prompt_of(task)
+    assert all(piece.strip() in sent for piece in pieces)
+    assert len(sent) < sum(map(len, pieces)) + 400
 
 
 def test_length_follows_max_tokens(tmp_path: Path) -> None:
