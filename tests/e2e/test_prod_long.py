@@ -43,7 +43,7 @@ def refused_share(judge: Judge, from_s: float, to_s: float) -> float:
 
 @pytest.mark.full
 @pytest.mark.timeout(400)
-def test_s001_16_calls_at_once_follow_the_server(tmp_path: Path, start: StartCommand) -> None:
+def test_calls_at_once_follow_the_server(tmp_path: Path, start: StartCommand) -> None:
     """Where a server takes 20 calls at once, a run of 3 processes and 100 slots makes about 20, of which few are
     refused; when it takes 60, the run follows.
     """
