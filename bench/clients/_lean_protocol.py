@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bench.clients._lean_http import Reader
@@ -46,7 +47,10 @@ class ProtocolConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._among.add(self)
+        if self.lost:
+            self._transport.abort()  # given up before it was made
+        else:
+            self._among.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Note when it came, then read it."""
@@ -119,6 +123,13 @@ class ProtocolConnection(asyncio.Protocol):
         """Close the connection at once, whatever is under way."""
         self._transport.abort()
 
+    def give_up(self) -> None:
+        """Close a connection whose maker was cut short: uvloop may have made it, and does not tell its end then."""
+        self.lost = True
+        if self in self._among:
+            self._among.discard(self)
+            self._transport.abort()
+
     async def closed(self) -> None:
         """Close the connection and wait until it is."""
         self._transport.abort()
@@ -149,9 +160,10 @@ async def connected(
     loop = asyncio.get_running_loop()
     failure: Exception | None = None
     for address in await _addresses(loop, host, port):
+        connection = ProtocolConnection(among)
         try:
-            _, connection = await loop.create_connection(
-                lambda: ProtocolConnection(among),
+            await loop.create_connection(
+                partial(_itself, connection),
                 address,
                 port,
                 ssl=ssl_context,
@@ -161,9 +173,16 @@ async def connected(
             raise CallError("tls", f"no secure connection: {error}") from error
         except OSError as error:
             failure = error
+        except asyncio.CancelledError:
+            connection.give_up()
+            raise
         else:
             return connection
     raise CallError("connect", f"no connection to {host}:{port}: {failure}") from failure
+
+
+def _itself(connection: ProtocolConnection) -> ProtocolConnection:
+    return connection
 
 
 async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[str]:
