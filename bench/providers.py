@@ -60,8 +60,40 @@ class RouteLimits(msgspec.Struct, frozen=True, kw_only=True):
     quota: str = ""
 
 
-class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """A named endpoint, its keys by name, what it allows and what it costs; None where that is not known.
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a run waits where its settings do not say; enough for a hosted model.
+
+    Attributes:
+        task_s: For a task, all its attempts and waits together.
+        first_token_s: For an attempt's first token.
+        next_token_s: For each further one.
+    """
+
+    task_s: float = 300.0
+    first_token_s: float = 60.0
+    next_token_s: float = 60.0
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a call may take, and what it costs; None where that is not known.
+
+    Attributes:
+        timeout_s: Longest time for one attempt, in seconds, where the provider has one of its own.
+        patience: How long a run waits where its settings do not say.
+        price_in: Price of a million tokens of prompts.
+        price_out: Price of a million tokens of answers.
+        currency: What both prices are in.
+    """
+
+    timeout_s: float | None = None
+    patience: Patience = Patience()
+    price_in: float | None = None
+    price_out: float | None = None
+    currency: str = "USD"
+
+
+class Provider(Terms, frozen=True, kw_only=True):
+    """A named endpoint, its keys by name, what it allows, and its terms for `model`; None where that is not known.
 
     Attributes:
         name: The name used in options and records.
@@ -74,10 +106,6 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         in_flight: Calls under way at once, a key.
         requests_per_min: Requests in any 60 s, a key, or all keys where they share them.
         tokens_per_min: Tokens of prompts and answers in any 60 s, counted likewise.
-        timeout_s: Longest time for one attempt, in seconds.
-        price_in: Price of a million tokens of prompts to `model`.
-        price_out: Price of a million tokens of its answers.
-        currency: What both prices are in.
     """
 
     name: str
@@ -89,10 +117,6 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int | None = None
     requests_per_min: float | None = None
     tokens_per_min: float | None = None
-    timeout_s: float | None = None
-    price_in: float | None = None
-    price_out: float | None = None
-    currency: str = "USD"
 
     @property
     def is_own(self) -> bool:
@@ -173,15 +197,23 @@ PROVIDERS: Final[dict[str, Provider]] = {
             price_in=0.15,
             price_out=0.60,
         ),
-        # More side by side would not make its CPU any faster.
-        Provider(name="local", base_url="", model="SmolLM2-135M-Instruct", in_flight=8),
+        # Two at once get as many tokens out of a CPU as eight do, and a first one in a quarter of the time: the prompts
+        # of all that have come are read before any is answered. Beside other work that is 30 tokens a second, so that
+        # two prompts as long as the model holds take minutes.
+        Provider(
+            name="local",
+            base_url="",
+            model="SmolLM2-135M-Instruct",
+            in_flight=2,
+            patience=Patience(task_s=3600.0, first_token_s=600.0, next_token_s=600.0),
+        ),
         Provider(name="simulator", base_url="", model="simulated"),
     )
 }
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run sends its requests.
+class Endpoint(Terms, frozen=True, kw_only=True):
+    """Where a run sends its requests, and the terms for that.
 
     Attributes:
         provider: Provider's name, or `custom` for a bare address.
@@ -193,10 +225,6 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         pid: Process of a server that the run started for itself, whose cost is not the harness's.
         key: Which of the provider's keys this is, from 0; never the key.
         limits: What may go over it, as far as it is known.
-        timeout_s: Longest time for one attempt, in seconds, where the provider has one of its own.
-        price_in: Price of a million tokens of prompts; None where it is not known.
-        price_out: Price of a million tokens of answers; likewise.
-        currency: What both prices are in.
     """
 
     provider: str
@@ -208,7 +236,3 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     key: int = 0
     limits: RouteLimits = RouteLimits()
-    timeout_s: float | None = None
-    price_in: float | None = None
-    price_out: float | None = None
-    currency: str = "USD"

@@ -113,7 +113,7 @@ def stop_before_the_end_of_a_write(cache: Cache, prompt: str) -> None:
             say("writing", prompt)
             sys.stdin.read()
 
-    cache._database.current().set_trace_callback(stop)
+    cache._file.current().set_trace_callback(stop)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$:=^@\"'])")
 #: Controls and formats: some turn the rest of a line around.
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs"})
 
+#: Formats that change nothing but the letters beside them: scripts and joined emoji need them.
+_JOINERS: Final = "\u200c\u200d"
+
 #: A line that opens or closes a block of code.
 _FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 
@@ -31,7 +34,9 @@ _SWALLOWING: Final = re.compile(
 
 def title_text(title: str) -> str:
     """Return a title as one line of Markdown that shows it as it is."""
-    shown = "".join(char for char in title if unicodedata.category(char) not in _HIDDEN or char.isspace())
+    shown = "".join(
+        char for char in title if unicodedata.category(char) not in _HIDDEN or char.isspace() or char in _JOINERS
+    )
     return _SPECIAL.sub(r"\\\1", " ".join(shown.split()))
 
 

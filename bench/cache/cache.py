@@ -15,10 +15,11 @@ import msgspec
 from bench.cache import tables
 from bench.cache.answer import CachedAnswer, decoded, encoded
 from bench.cache.claim import Busy, Claim
-from bench.cache.database import Database, is_damage, transaction
-from bench.cache.owner import Owner, is_gone, this_process
+from bench.cache.file import CacheFile, is_damage
 from bench.clock import NS_PER_S, utc_now
+from bench.database import transaction
 from bench.errors import ConfigError
+from bench.owner import Owner, is_gone, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,12 +104,12 @@ class Cache:
         self._counts: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._closed = False
-        self._database = Database(path)
+        self._file = CacheFile(path)
         self._attempt(self._tidy)
 
     def __repr__(self) -> str:
         """Show where it is and what is under way."""
-        return f"<Cache {self._database.path} claims={len(self._held)}>"
+        return f"<Cache {self._file.path} claims={len(self._held)}>"
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -135,7 +136,7 @@ class Cache:
         """
         found = self._attempt(self._described)
         if found is None:
-            raise ConfigError(f"the cache {self._database.path} cannot be read", "the log says why")
+            raise ConfigError(f"the cache {self._file.path} cannot be read", "the log says why")
         return found
 
     def clear(self) -> int:
@@ -146,7 +147,7 @@ class Cache:
         """
         removed = self._attempt(tables.clear)
         if removed is None:
-            raise ConfigError(f"the cache {self._database.path} cannot be cleared", "the log says why")
+            raise ConfigError(f"the cache {self._file.path} cannot be cleared", "the log says why")
         self._counts.clear()
         return removed
 
@@ -156,7 +157,7 @@ class Cache:
             self._attempt(self._settle)
         with self._lock:
             self._closed = True
-            self._database.close()
+            self._file.close()
 
     def _attempt(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
         """Do something with the file; where that fails, say so once and return None."""
@@ -165,12 +166,12 @@ class Cache:
                 return None
             try:
                 try:
-                    return action(self._database.current())
+                    return action(self._file.current())
                 except sqlite3.DatabaseError as error:
                     if not is_damage(error):
                         raise
-                    self._database.set_aside(error)
-                return action(self._database.current())
+                    self._file.set_aside(error)
+                return action(self._file.current())
             except (sqlite3.Error, ConfigError, OSError) as error:
                 self._warn_once(str(error), f"cannot be used: {error}; calls are made without it")
                 return None
@@ -178,7 +179,7 @@ class Cache:
     def _warn_once(self, about: str, words: str) -> None:
         if about not in self._warned:
             self._warned.add(about)
-            _log.warning("the cache %s %s", self._database.path, words)
+            _log.warning("the cache %s %s", self._file.path, words)
 
     def _looked(self, connection: sqlite3.Connection, key: str) -> CachedAnswer | Claim | Busy:
         found = self._kept(connection, key) or self._under_way(connection, key)

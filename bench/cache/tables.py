@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.cache.answer import digest
-from bench.cache.database import transaction
+from bench.database import transaction
 
 if TYPE_CHECKING:
     import sqlite3

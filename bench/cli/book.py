@@ -8,16 +8,17 @@ import functools
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from bench.book.again import places_again
 from bench.book.coherence import SECOND_TEXTS, SUMMARIES, SUMMARY_TOKENS, FirstPass
 from bench.book.context import check_context
 from bench.book.follow import Follower
-from bench.book.passes import Kept, plan_pass
+from bench.book.passes import Asking, Kept, plan_pass
 from bench.book.shelf import BOOK, RUNS, Shelf, owned
-from bench.cli.book_options import AUTO, book_words
+from bench.cli.book_options import AUTO, book_options
 from bench.cli.book_words import say_end, say_plan
 from bench.cli.context import FAILED, INTERRUPTED, OK
 from bench.cli.messages import warn
-from bench.cli.options import PROGRAM, config_from
+from bench.cli.options import PROGRAM, config_from, option_words
 from bench.cli.run import settled
 from bench.cli.session import Session, TakenUp
 from bench.cli.traced import traced
@@ -29,7 +30,7 @@ from bench.errors import ConfigError, JournalError
 from bench.observe.summary_table import print_summary
 from bench.observe.text import printable
 from bench.workload.build import RepeatedWorkload
-from bench.workload.outline import OutlineTasks, read_outline
+from bench.workload.outline import OUTLINE, OutlineTasks, read_outline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,7 +50,11 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
     config, resolved = _config(settings, context)
     folder: Path = settings["folder"]
     with owned(folder), contextlib.ExitStack() as servers:
-        writing = Writing(settings, config, lambda: servers.enter_context(opened(resolved)))
+        writing = Writing(
+            settings,
+            Asking(config=config, routes=resolved.routes),
+            lambda: servers.enter_context(opened(resolved)),
+        )
         writing.write()
     return writing.exit_code
 
@@ -59,7 +64,7 @@ class Writing:
 
     Args:
         settings: What the options give.
-        config: The settings of the runs.
+        asking: The settings of the runs, and whom they ask.
         open_endpoints: Returns where requests go, started; called when there is something to send, once.
 
     Attributes:
@@ -69,14 +74,17 @@ class Writing:
     def __init__(
         self,
         settings: Mapping[str, Any],
-        config: ConcurrentConfig,
+        asking: Asking,
         open_endpoints: Callable[[], tuple[Endpoint, ...]],
     ) -> None:
-        self.command = shlex.join(["python", PROGRAM, *book_words(settings)])
-        self._config = config
+        # To go on is not to begin once more what is written by then.
+        self.command = shlex.join(["python", PROGRAM, "book", *option_words(book_options(), {**settings, "again": ()})])
+        self._asking = asking
+        self._config = config = asking.config
         self._coherence = settings["coherence"]
         self._folder: Path = settings["folder"]
         self._outline = read_outline(settings["outline"])
+        self._again = places_again(settings["again"], chapters=len(self._outline.chapters), versions=config.versions)
         self._open_endpoints = open_endpoints
         self._endpoints: tuple[Endpoint, ...] = ()
         self._session = Session()
@@ -109,7 +117,7 @@ class Writing:
         """
         tasks = self._first_tasks()
         try:
-            self._pass("outline", tasks, self._config, "first")
+            self._pass(OUTLINE, tasks, self._asking, "first")
             if self._coherence == "summary" and self._shelf.texts and not self._stopped:
                 self._second_pass({(task.index + 1, task.version): task for task in tasks()})
         except ConfigError:
@@ -153,7 +161,7 @@ class Writing:
         first = FirstPass(
             outline=self._outline, tasks=tasks, texts=self._shelf.texts, max_tokens=self._config.max_tokens
         )
-        short = dataclasses.replace(self._config, max_tokens=SUMMARY_TOKENS)
+        short = dataclasses.replace(self._asking, config=dataclasses.replace(self._config, max_tokens=SUMMARY_TOKENS))
         summaries = self._pass(SUMMARIES, first.summaries, short, None)
         if not self._stopped:
             texts = {
@@ -161,13 +169,14 @@ class Writing:
                 for key, index in summaries.index_of.items()
                 if (kept := summaries.answered.get(key)) is not None and kept.answer.content is not None
             }
-            self._pass(SECOND_TEXTS, lambda: first.second_texts(texts), self._config, "second")
+            self._pass(SECOND_TEXTS, lambda: first.second_texts(texts), self._asking, "second")
 
-    def _pass(
-        self, kind: str, tasks: Callable[[], Iterable[Task]], config: ConcurrentConfig, of_pass: Pass | None
-    ) -> PassPlan:
+    def _pass(self, kind: str, tasks: Callable[[], Iterable[Task]], asking: Asking, of_pass: Pass | None) -> PassPlan:
         """Do what is left of a pass; return it with all its answers."""
-        plan = plan_pass(self._folder / RUNS, kind, tasks, config)
+        config = asking.config
+        # What is made of a text is made anew where that is another.
+        again = self._again if kind == OUTLINE else ()
+        plan = plan_pass(self._folder / RUNS, kind, tasks, asking, again)
         if not config.quiet:
             say_plan(plan, kind, config.versions)
         self._keep(plan, of_pass)
@@ -189,7 +198,7 @@ class Writing:
     def _keep(self, plan: PassPlan, of_pass: Pass | None) -> None:
         """Put the answers of earlier runs on the shelf."""
         if of_pass is not None:
-            for found in (plan.failed, plan.answered):
+            for found in (plan.failed, plan.again, plan.answered):
                 for key, kept in found.items():
                     self._shelf.put(kept, plan.index_of[key], of_pass, fresh=False)
 

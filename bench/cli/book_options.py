@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-from bench.cli.options import Option, negative, run_options
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+from bench.cli.options import Option, run_options
 
 #: What workers are where the providers are to decide.
 AUTO: Final = "auto"
@@ -25,16 +21,20 @@ _WITHOUT: Final = frozenset(
 )
 
 
+#: The group that the options of a book alone are in.
+_option: Final = functools.partial(Option, group="What to run")
+
+
 def book_options() -> tuple[Option, ...]:
     """Return the options of `book`: those of its own, and those of its runs."""
     # A chapter is longer than the analysis of a topic.
-    return (*_own(), *run_options(without=_WITHOUT, profile="prod", max_tokens=1024, report=False))
+    runs = run_options(without=_WITHOUT, profile="prod", max_tokens=1024, report=False)
+    return (*_places(), *_ways(), *runs)
 
 
-def _own() -> tuple[Option, ...]:
-    option = functools.partial(Option, group="What to run")
+def _places() -> tuple[Option, ...]:
     return (
-        option(
+        _option(
             field="outline",
             name="--excel",
             hint=Path,
@@ -43,7 +43,7 @@ def _own() -> tuple[Option, ...]:
             alias="-e",
             metavar="FILE",
         ),
-        option(
+        _option(
             field="folder",
             name="--output",
             hint=Path,
@@ -52,7 +52,12 @@ def _own() -> tuple[Option, ...]:
             alias="-o",
             metavar="DIR",
         ),
-        option(
+    )
+
+
+def _ways() -> tuple[Option, ...]:
+    return (
+        _option(
             field="workers",
             name="--workers",
             hint=str,
@@ -61,7 +66,15 @@ def _own() -> tuple[Option, ...]:
             alias="-w",
             metavar="N",
         ),
-        option(
+        _option(
+            field="again",
+            name="--again",
+            hint=tuple[str, ...],
+            default=(),
+            help="chapters to write once more although they have a text: 3, or 3v2 for one version",
+            metavar="CHAPTER...",
+        ),
+        _option(
             field="coherence",
             name="--coherence",
             hint=Literal["outline", "summary"],
@@ -70,19 +83,3 @@ def _own() -> tuple[Option, ...]:
             "which each chapter is written once more with summaries of its neighbours",
         ),
     )
-
-
-def book_words(settings: Mapping[str, Any]) -> list[str]:
-    """Return the arguments that give a book's settings; those at their default are left out."""
-    words = ["book"]
-    for option in book_options():
-        value = settings[option.field]
-        if value == option.default:
-            continue
-        if option.is_switch and isinstance(value, bool):
-            words.append(option.name if value else negative(option.name))
-        elif isinstance(value, tuple):
-            words += [option.name, *map(str, value)]
-        else:
-            words.append(f"{option.name}={value}")
-    return words

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from bench.book.coherence import SECOND_TEXTS, SUMMARIES
 from bench.cli.messages import fail, note, say, warn
 from bench.observe.text import printable
+from bench.workload.outline import OUTLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 #: What a pass makes, and when something that was made is kept.
 _PASSES: Final = {
-    "outline": ("chapters", "row and settings are unchanged"),
+    OUTLINE: ("chapters", "row and settings are unchanged"),
     SUMMARIES: ("summaries", "the chapter's text is unchanged"),
     SECOND_TEXTS: ("second texts", "the chapter's and its neighbours' texts are unchanged"),
 }
@@ -33,15 +34,18 @@ def say_plan(plan: PassPlan, kind: str, versions: int) -> None:
         warn(printable(said))
     numbers = {key: index + 1 for key, index in plan.index_of.items()}
     kept = [numbers[key] for key in plan.index_of if key in plan.answered]
+    again = [numbers[key] for key in plan.index_of if key in plan.again]
     failed = [numbers[key] for key in plan.index_of if key in plan.failed]
-    new = [numbers[key] for key in plan.index_of if key not in plan.answered and key not in plan.failed]
-    if not kept and not failed:
+    known = plan.answered.keys() | plan.again.keys() | plan.failed.keys()
+    new = [numbers[key] for key in plan.index_of if key not in known]
+    if not known:
         note(f"{what}: {len(new)} to write{f', {versions} versions of each' if versions > 1 else ''}")
         return
     parts = [
         f"{len(each)} {said} ({ranges(each)})"
         for each, said in (
             (kept, f"kept, because {why}"),
+            (again, "again, because you asked for them"),
             (failed, "again, because they failed"),
             (new, "to write, because there is no answer yet"),
         )
@@ -74,6 +78,9 @@ def say_end(book: Path, shelf: Shelf, command: str) -> None:
     cut = [entry.number for entry in written if entry.finish_reason == "length"]
     if cut:
         warn(f"cut at --max-tokens: chapters {ranges(cut)}")
+    stayed = [entry.number for entry in written if entry.error is not None]
+    if stayed:
+        warn(f"no new text, the earlier one stays: chapters {ranges(stayed)}")
     without = [entry for entry in entries if entry.status != "ok"]
     for entry in without[:_NAMED]:
         version = f", version {entry.version}" if len(entries) > len(chapters) else ""

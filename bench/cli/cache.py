@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _WORDS: Final = ("stats", "clear")
 
-#: Units of ages: each from two of them on.
-_UNITS: Final = ((24 * 3600, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
+#: Units of ages: each from two of them on, but for the last.
+_UNITS: Final = ((24 * 3600, "days"), (3600, "hours"), (60, "minutes"), (1, "s"))
 
 
 def execute(settings: Mapping[str, Any], context: Context) -> int:

@@ -13,7 +13,7 @@ from bench.doctor.ask import ask_all
 from bench.doctor.findings import Answer, Finding, ProviderRow
 from bench.endpoints.keys import key_variables
 from bench.endpoints.local import installed_weights
-from bench.endpoints.providers_file import ALL, find_providers_file, read_providers
+from bench.endpoints.providers_file import ALL, find_providers_file, known_providers
 from bench.endpoints.resolve import DEFAULT_PROVIDER, opened, resolve
 from bench.errors import ConfigError
 from bench.providers import PROVIDERS, Provider
@@ -100,9 +100,7 @@ def _hosted(name: str) -> bool:
 def _all(config: ConcurrentConfig, environ: Mapping[str, str]) -> list[_Looked]:
     if config.base_url is not None:
         return [_at_address(config, environ)]
-    file = find_providers_file(config.providers_file)
-    defined = {} if file is None else read_providers(file, insecure=config.allow_insecure_http)
-    known = {**PROVIDERS, **defined}
+    known = known_providers(find_providers_file(config.providers_file), insecure=config.allow_insecure_http)
     for name in config.provider:
         if name not in known and name != ALL:
             # Says which names there are.

@@ -74,6 +74,11 @@ def find_providers_file(named: Path | None) -> Path | None:
     return named or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
 
 
+def known_providers(file: Path | None, *, insecure: bool = False) -> dict[str, Provider]:
+    """Return the presets with what a file says of them, and the providers that it defines; see `read_providers`."""
+    return PROVIDERS if file is None else {**PROVIDERS, **read_providers(file, insecure=insecure)}
+
+
 def read_providers(path: Path, *, insecure: bool = False) -> dict[str, Provider]:
     """Return the providers that a file defines, whole; what it leaves open of a preset is the preset's.
 

@@ -16,7 +16,7 @@ import msgspec
 from bench.endpoints.address import checked_address, host_of, is_loopback
 from bench.endpoints.keys import key_variables, keys_of
 from bench.endpoints.local import local_endpoint
-from bench.endpoints.providers_file import ALL, find_providers_file, read_providers
+from bench.endpoints.providers_file import ALL, find_providers_file, known_providers
 from bench.endpoints.simulated import simulated_server, simulator_settings
 from bench.errors import ConfigError
 from bench.providers import PROVIDERS, Endpoint, Provider
@@ -81,8 +81,7 @@ def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedRou
         routes = _custom(config, config.base_url, environ)
         return ResolvedRoutes(routes=_measured(config, routes), slots=config.slots)
     file = find_providers_file(config.providers_file)
-    defined = {} if file is None else read_providers(file, insecure=config.allow_insecure_http)
-    chosen = _chosen(config, {**PROVIDERS, **defined}, environ)
+    chosen = _chosen(config, known_providers(file, insecure=config.allow_insecure_http), environ)
     _check_choice(config, chosen)
     simulator = simulator_settings(config.simulator) if "simulator" in (each.name for each in chosen) else None
     routes = tuple(route for each in chosen for route in _routes(config, each, environ, simulator))
@@ -90,7 +89,7 @@ def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedRou
         routes=_measured(config, routes),
         simulator=simulator,
         slots=config.slots,
-        providers_file=file if any(each.name in defined for each in chosen) else None,
+        providers_file=file if any(each is not PROVIDERS.get(each.name) for each in chosen) else None,
     )
 
 
@@ -213,6 +212,7 @@ def _routes(
             key=place,
             limits=provider.limits,
             timeout_s=provider.timeout_s,
+            patience=provider.patience,
             price_in=provider.price_in if priced else None,
             price_out=provider.price_out if priced else None,
             currency=provider.currency,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.cache.owner import this_process
 from bench.clock import MonotonicClock
+from bench.owner import this_process
 from bench.toolkit import rows
 from bench.toolkit.store import Store
 

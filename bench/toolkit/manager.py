@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, overload
 
 from bench.concurrency import AHEAD, Bounds, Slots, bounded_map, check_count
+from bench.endpoints.providers_file import find_providers_file, known_providers
 from bench.errors import ConfigError
 from bench.toolkit.batch import outcome, result, result_or_error, work_and_items
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 U = TypeVar("U")
+
+#: How many there are at once where nobody says how many, and no provider does.
+_DEFAULT: Final = 100
 
 #: How many interviews a survey holds at once: short calls, many of them.
 _SURVEY: Final = 100
@@ -74,29 +78,32 @@ class ConcurrencyManager:
     batch that an item runs itself needs a manager of its own.
 
     Args:
-        max_concurrency: Most items under way at once; what the provider allows is a good value.
+        max_concurrency: Most items under way at once; None for what the provider takes at once, and for 100 where that
+            is not known.
+        provider: Whom the items ask: a preset's name, or one of `./providers.toml`; None if it makes no difference.
 
     Raises:
-        ConfigError: It is not a whole number above 0.
+        ConfigError: The number is not a whole one above 0, the provider is unknown, or its file is wrong.
     """
 
-    def __init__(self, max_concurrency: int = 100) -> None:
-        check_count("max_concurrency", max_concurrency)
-        self._slots = Slots(max_concurrency)
+    def __init__(self, max_concurrency: int | None = None, *, provider: str | None = None) -> None:
+        at_once = _allowed(_DEFAULT, provider) if max_concurrency is None else max_concurrency
+        check_count("max_concurrency", at_once)
+        self._slots = Slots(at_once)
 
     def __repr__(self) -> str:
         """Show how busy it is."""
         return f"<ConcurrencyManager {self.active} of {self.max_concurrency} under way>"
 
     @classmethod
-    def for_survey(cls) -> ConcurrencyManager:
-        """Return a manager for 100 at once: many short, independent calls."""
-        return cls(_SURVEY)
+    def for_survey(cls, provider: str | None = None) -> ConcurrencyManager:
+        """Return a manager for 100 at once, or what a provider takes if that is less: many short, independent calls."""
+        return cls(_allowed(_SURVEY, provider))
 
     @classmethod
-    def for_focus_group(cls) -> ConcurrencyManager:
-        """Return a manager for 50 at once: calls with long contexts."""
-        return cls(_FOCUS_GROUP)
+    def for_focus_group(cls, provider: str | None = None) -> ConcurrencyManager:
+        """Return a manager for 50 at once, or what a provider takes if that is less: calls with long contexts."""
+        return cls(_allowed(_FOCUS_GROUP, provider))
 
     @property
     def max_concurrency(self) -> int:
@@ -226,6 +233,22 @@ class ConcurrencyManager:
             return Bounds(at_once=self.max_concurrency, ahead=ahead, slots=self._slots)
         check_count("max_concurrency", max_concurrency)
         return Bounds(at_once=min(max_concurrency, self.max_concurrency), ahead=ahead, slots=self._slots)
+
+
+def _allowed(wanted: int, provider: str | None) -> int:
+    """Return how many are to be under way at once, where a provider may take fewer.
+
+    Raises:
+        ConfigError: It is unknown, or the file of providers is wrong.
+    """
+    if provider is None:
+        return wanted
+    known = known_providers(find_providers_file(None))
+    if provider not in known:
+        raise ConfigError(
+            f"provider must be one of {', '.join(known)}, got {provider!r}", "define it in providers.toml"
+        )
+    return min(wanted, known[provider].in_flight or wanted)
 
 
 async def _collect(ended: AsyncGenerator[Done[R], None], read: Callable[[asyncio.Task[R]], U]) -> list[U]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bench.cache.owner import Owner, is_gone, this_process
 from bench.clock import NS_PER_S, utc_label, utc_now
 from bench.errors import ConfigError
+from bench.owner import Owner, is_gone, this_process
 from bench.toolkit.task import LIVE, ItemResult, TaskInfo, TaskStatus
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import msgspec
 
-from bench.cache.owner import this_process
 from bench.clock import utc_label, utc_now
 from bench.errors import ConfigError
+from bench.owner import this_process
 from bench.toolkit import rows
 from bench.toolkit.kept import KeptTasks
 from bench.toolkit.task import ended_as, fingerprint, shortfall

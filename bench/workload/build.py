@@ -107,11 +107,20 @@ def version_of(task: Task, version: int, seed: int) -> Task:
         version: Which one, from 0.
         seed: What its `seed` is counted from, if the task has none.
     """
-    if not version:
-        return task
+    return replace(sample_of(task, version, seed), version=version) if version else task
+
+
+def sample_of(task: Task, number: int, seed: int) -> Task:
+    """Return a task with another seed, so that its answer is another sample.
+
+    Args:
+        task: The task.
+        number: By how much its seed is another.
+        seed: What that is counted from, if the task has none.
+    """
     own = task.params.get("seed")
     first = own if isinstance(own, int) else seed
-    return replace(task, version=version, params={**task.params, "seed": (first + version) % _SEEDS})
+    return replace(task, params={**task.params, "seed": (first + number) % _SEEDS})
 
 
 def source_of(config: ConcurrentConfig, stdin: BinaryIO) -> Source:
@@ -120,8 +129,7 @@ def source_of(config: ConcurrentConfig, stdin: BinaryIO) -> Source:
     Raises:
         WorkloadError: It cannot be read.
     """
-    wanted = {"max_tokens": config.max_tokens, "temperature": config.temperature}
-    params: JsonObject = {name: value for name, value in wanted.items() if value is not None}
+    params = request_params(config)
     if config.outline is not None:
         return OutlineTasks(read_outline(config.outline), params)
     if config.prompts is not None:
@@ -129,3 +137,9 @@ def source_of(config: ConcurrentConfig, stdin: BinaryIO) -> Source:
     if config.topics_file is not None:
         return TopicsFile(LinesFile(config.topics_file, stdin), params)
     return Topics(config.topics or DEFAULT_TOPICS, params)
+
+
+def request_params(config: ConcurrentConfig) -> JsonObject:
+    """Return the parameters that a configuration gives every request."""
+    wanted = {"max_tokens": config.max_tokens, "temperature": config.temperature}
+    return {name: value for name, value in wanted.items() if value is not None}

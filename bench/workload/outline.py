@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from bench.records import JsonObject
     from bench.workload.sheet import Sheet
 
+#: The kind of workload in `run.json`.
+OUTLINE: Final = "outline"
+
 Column = Literal["module", "topic", "outline", "description"]
 
 #: The columns and their names in Chinese.
@@ -64,7 +67,7 @@ class OutlineTasks:
     """
 
     def __init__(self, outline: Outline, params: JsonObject) -> None:
-        self.kind = "outline"
+        self.kind = OUTLINE
         self.name = outline.name
         self._outline = outline
         self._params = params

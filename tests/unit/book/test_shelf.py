@@ -16,6 +16,7 @@ from bench.book.shelf import Shelf, owned
 from bench.errors import ConfigError, JournalError
 from bench.records import ErrorInfo, Status
 from bench.workload.chapters import Chapter, Outline
+from tests.disks import files_limited_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,6 +218,16 @@ def test_unwritable(book: Book) -> None:
     (book.folder / "01-a.md").mkdir()
     with pytest.raises(JournalError, match=r"01-a\.md"):
         book.shelf("A").put(answer("text"), 0, "first", fresh=True)
+
+
+def test_a_full_disk_tears_no_file(book: Book) -> None:
+    """Where a new text cannot be written whole, the file of the one before stays whole."""
+    shelf = book.shelf("One")
+    shelf.put(answer("Short."), 0, "first", fresh=True)
+    before = book.files()
+    with files_limited_to(1000), pytest.raises(JournalError, match=r"01-one\.md"):
+        shelf.put(answer("Long. " * 1000), 0, "second", fresh=True)
+    assert book.files() == before
 
 
 def test_one_writer(tmp_path: Path) -> None:

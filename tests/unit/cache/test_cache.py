@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from bench.cache import Busy, Cache, CachedAnswer, Claim
-from bench.cache.owner import Owner, this_process
+from bench.owner import Owner, this_process
 from tests.answers_kept import ANSWER, answer, change, claimed, fill, integrity, key_of, opened
 from tests.command import ROOT
 
@@ -77,7 +77,7 @@ def test_equal_calls_of_processes_become_one(cache: Cache, path: Path, stores: b
                 quicker[0].store(ANSWER)
 
     with opened(path) as other:
-        cache._database.current().set_trace_callback(overtake)
+        cache._file.current().set_trace_callback(overtake)
         found = cache.look(KEY)
     assert len(quicker) == 1
     assert isinstance(found, CachedAnswer if stores else Busy)
@@ -231,7 +231,7 @@ def test_only_the_owner_reads_it(cache: Cache, path: Path) -> None:
 
 def test_a_fork_is_refused(cache: Cache) -> None:
     """A cache that was opened before a fork is not used after it: two processes with one connection would damage it."""
-    cache._database._pid += 1
+    cache._file._pid += 1
     with pytest.raises(RuntimeError, match="fork"):
         cache.look(KEY)
-    cache._database._pid -= 1
+    cache._file._pid -= 1

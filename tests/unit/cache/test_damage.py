@@ -117,7 +117,7 @@ def test_the_new_file_is_not_set_aside(path: Path) -> None:
     with opened(path) as first, opened(path) as second:
         path.write_bytes(b"\xa5" * path.stat().st_size)
         fill(first, "a")
-        second._database.set_aside(sqlite3.DatabaseError("damage met before the file was replaced"))
+        second._file.set_aside(sqlite3.DatabaseError("damage met before the file was replaced"))
         assert isinstance(second.look(KEY), CachedAnswer)
     assert not path.with_name("cache.sqlite.damaged-2").exists()
 

@@ -15,6 +15,7 @@ from bench.toolkit import ConcurrencyManager
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
 
 class Answer:
@@ -133,6 +134,22 @@ def test_named_profiles() -> None:
     assert repr(ConcurrencyManager()) == "<ConcurrencyManager 0 of 100 under way>"
     with pytest.raises(ConfigError, match="max_concurrency must be a whole number of at least 1, got 0"):
         ConcurrencyManager(0)
+
+
+def test_as_many_as_the_provider_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a provider takes at once is the default, also of the named profiles where it is less; a number that is given
+    goes before it.
+    """
+    file = '[providers.mine]\nbase_url = "http://127.0.0.1/v1"\nmodel = "m"\nin_flight = 70\n'
+    (tmp_path / "providers.toml").write_text(file, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert ConcurrencyManager(provider="mine").max_concurrency == 70
+    assert ConcurrencyManager(90, provider="mine").max_concurrency == 90
+    assert ConcurrencyManager(provider="deepseek").max_concurrency == 100
+    assert ConcurrencyManager.for_survey("mine").max_concurrency == 70
+    assert ConcurrencyManager.for_focus_group("mine").max_concurrency == 50
+    with pytest.raises(ConfigError, match=r"provider must be one of .*mine, got 'nobody'"):
+        ConcurrencyManager(provider="nobody")
 
 
 def test_a_failure_leaves_no_sibling_running() -> None:

@@ -297,5 +297,5 @@ def test_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"notes\.txt cannot be read or written: file is not a database"):
         TaskManager(text)
     assert text.read_text(encoding="utf-8").startswith("not a database")
-    with pytest.raises(JournalError, match="cannot be read or written"):
+    with pytest.raises(ConfigError, match="is no regular file"):
         TaskManager(tmp_path)

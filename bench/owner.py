@@ -1,4 +1,4 @@
-"""Whose a claim is: a process of this machine, told apart from a later one that got its number."""
+"""Whose something is: a process of this machine, told apart from a later one that got its number."""
 
 from __future__ import annotations
 
