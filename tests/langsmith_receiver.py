@@ -40,6 +40,7 @@ class Receiver:
         paths: Method and path of every request.
         status: How posts are answered.
         headers: Fields of those answers.
+        delay_s: How long posts wait until they are taken and answered.
         hold: While it is clear, posts wait for it, and are never answered if `stop` comes first.
         stop: The end.
         lock: Held while something is taken in.
@@ -53,6 +54,7 @@ class Receiver:
     paths: list[str] = field(default_factory=list)
     status: int = 202
     headers: dict[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
     hold: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -124,7 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.server.receiver.status, {"message": "said by the receiver"}, self.server.receiver.headers)
 
     def _held(self) -> bool:
-        """Wait while posts are held; return whether the end came first."""
+        """Wait as long as posts are held or delayed; return whether the end came first."""
+        if self.server.receiver.stop.wait(self.server.receiver.delay_s):
+            return True
         while not self.server.receiver.hold.wait(0.05):
             if self.server.receiver.stop.is_set():
                 return True

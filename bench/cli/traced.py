@@ -15,7 +15,7 @@ from bench.cli.messages import note, say, warn
 from bench.cli.options import PROGRAM
 from bench.clock import NS_PER_S
 from bench.errors import ConfigError
-from bench.observe.text import printable
+from bench.observe.text import printable, seconds, size
 from bench.tracing.destination import destination, sample_wanted, tracing_wanted
 from bench.tracing.outcome import OUTCOME, read_outcome
 
@@ -47,7 +47,7 @@ def traced(config: ConcurrentConfig, environ: Mapping[str, str]) -> ConcurrentCo
     by_option = config.trace
     if by_option is False or not (by_option or tracing_wanted(environ)):
         return config
-    if destination(environ) is None:
+    if destination(environ, config.trace_to) is None:
         if by_option:
             raise ConfigError(
                 "--trace needs a key of LangSmith, and LANGSMITH_API_KEY is not set",
@@ -72,6 +72,7 @@ class Follower:
         files = {"--env-file": config.env_file, "--providers-file": config.providers_file}
         named = [word for name, path in files.items() if path is not None for word in (name, str(path))]
         self._run = run
+        self._to = config.trace_to
         self._quiet = config.quiet
         self._ended_ns: int | None = None
         self._finished = False
@@ -80,7 +81,7 @@ class Follower:
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             [
                 *(sys.executable, str(_ROOT / PROGRAM), "traces", "push", str(run), "--follow"),
-                *("--trace-sample", str(config.trace_sample), *named),
+                *("--trace-to", config.trace_to, "--trace-sample", str(config.trace_sample), *named),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -94,6 +95,11 @@ class Follower:
     def __repr__(self) -> str:
         """Show which process it is."""
         return f"<Follower pid={self._process.pid}>"
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process, which is no part of what the run costs."""
+        return (self._process.pid,)
 
     def run_ended(self) -> None:
         """Take note that the run has ended: from now on the follower has some seconds."""
@@ -124,24 +130,28 @@ class Follower:
     def _say(self) -> None:
         outcome = read_outcome(self._run)
         if outcome is None or outcome.ended_at is None:
-            warn(f"the sending of traces was cut short; {_again(self._run)}")
+            warn(f"the sending of traces was cut short; {self._again()}")
             return
         if outcome.is_whole:
-            say(f"traces:  {outcome.traces_sent:,} in {printable(outcome.url or f'project {outcome.project}')}")
+            place = printable(outcome.url or f"project {outcome.project}")
+            cost = f"CPU {seconds(outcome.cpu_s)}, memory {size(outcome.peak_rss_bytes)}"
+            say(f"traces:  {outcome.traces_sent:,} in {place} ({cost}, beside the run)")
             return
         missing = outcome.traces_failed + outcome.traces_dropped
         warn(
             f"{missing:,} of {missing + outcome.traces_sent:,} traces were not sent to {printable(outcome.endpoint)} "
-            f"({printable(outcome.reason or 'time was over')}); {_again(self._run)}"
+            f"({printable(outcome.reason or 'time was over')}); {self._again()}"
         )
 
-
-def _again(run: Path) -> str:
-    return f"send them with: python {PROGRAM} traces push {printable(str(run))}"
+    def _again(self) -> str:
+        to = "" if self._to == "langsmith" else f" --trace-to {self._to}"
+        return f"send them with: python {PROGRAM} traces push {printable(str(self._run))}{to}"
 
 
 class NotFollowed:
     """A run whose traces are not sent."""
+
+    pids: Final[tuple[int, ...]] = ()
 
     def run_ended(self) -> None:
         """Do nothing."""

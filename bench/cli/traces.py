@@ -57,7 +57,7 @@ def _push(run: Path, settings: Mapping[str, Any], context: Context) -> int:
     # Here, because LangSmith's client takes a second to import, which nothing else is to wait for.
     from bench.tracing.follow import Wanted, push_traces  # noqa: PLC0415
 
-    to = destination(context.environment)
+    to = destination(context.environment, settings["trace_to"])
     if to is None:
         raise ConfigError(
             "traces need a key of LangSmith, and LANGSMITH_API_KEY is not set",

@@ -8,7 +8,7 @@ from typing import Final
 from bench.cli.options import Option, run_options
 
 #: The settings of a run that say what is sent, and where runs are.
-_SHARED: Final = frozenset({"trace_sample", "providers_file", "results_dir", "env_file"})
+_SHARED: Final = frozenset({"trace_sample", "trace_to", "providers_file", "results_dir", "env_file"})
 
 
 def traces_options() -> tuple[Option, ...]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import platform
+import resource
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import psutil
 
 from bench.clock import NS_PER_S
 from bench.errors import ConfigError
 from bench.journal import read_manifest
-from bench.tracing.client import LangSmith
 from bench.tracing.gather import Gathering
 from bench.tracing.make import SpanMaker
 from bench.tracing.notes import Notes
 from bench.tracing.outcome import Outcome, write_outcome
-from bench.tracing.payload import Writer
 from bench.tracing.push import Patience, Push
 from bench.tracing.secrets import KeyScrubber
+from bench.tracing.sinks import sink_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +67,7 @@ def push_traces(run: Path, wanted: Wanted, *, follow: bool = False, stop: thread
         stop: To be set where nobody will wait any longer.
 
     Raises:
-        ConfigError: It is no run, or another process sends its traces.
+        ConfigError: It is no run, another process sends its traces, or what speaks to the destination is not installed.
         JournalError: Its files cannot be read or written.
     """
     manifest = read_manifest(run)
@@ -74,12 +76,13 @@ def push_traces(run: Path, wanted: Wanted, *, follow: bool = False, stop: thread
         _take(run, notes, patience_s=_TAKE_OVER_S if follow else 0.0)
         maker = SpanMaker(manifest, wanted.to.shown)
         gathering = Gathering(run, manifest, maker, notes, wanted.sample)
+        connection, writer = sink_of(wanted.to, KeyScrubber([*wanted.secrets, *_own(wanted.to)]))
         push = Push(
             wanted.to,
-            connection=LangSmith(wanted.to),
+            connection=connection,
             gathering=gathering,
             maker=maker,
-            writer=Writer(wanted.to.project, KeyScrubber([*wanted.secrets, *_own(wanted.to)])),
+            writer=writer,
             notes=notes,
             patience=wanted.patience,
         )
@@ -87,7 +90,7 @@ def push_traces(run: Path, wanted: Wanted, *, follow: bool = False, stop: thread
         try:
             _wait(run, push, stop or threading.Event(), follow=follow)
         finally:
-            outcome = push.outcome()
+            outcome = _with_cost(push.outcome())
             write_outcome(run, outcome)
         return outcome
     finally:
@@ -128,8 +131,16 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+def _with_cost(outcome: Outcome) -> Outcome:
+    """Add what this process took so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024
+    return msgspec.structs.replace(outcome, cpu_s=used.ru_utime + used.ru_stime, peak_rss_bytes=peak)
+
+
 def _own(to: Destination) -> tuple[str, ...]:
-    return () if to.key is None else (to.key.reveal(),)
+    keys = (*to.headers.values(), *(() if to.key is None else (to.key,)))
+    return tuple(key.reveal() for key in keys)
 
 
 def _take(run: Path, notes: Notes, patience_s: float) -> None:

@@ -79,16 +79,16 @@ class Gathering:
     """
 
     def __init__(self, run: Path, manifest: RunManifest, maker: SpanMaker, notes: Notes, sample: float) -> None:
-        self._run = run
         self._manifest = manifest
         self._maker = maker
         self._notes = notes
         self._sample = sample
         self._versions = _positive(manifest.config.get("versions"))
         self._per_iteration = max(1, manifest.tasks // _positive(manifest.config.get("iterations")))
+        self._records_path, self._tasks_path = run / TASKS, run / WORKLOAD
         try:
-            self._records = GrowingLines(run / TASKS)
-            self._tasks = GrowingLines(run / WORKLOAD)
+            self._records = GrowingLines(self._records_path)
+            self._tasks = GrowingLines(self._tasks_path)
         except OSError as error:
             raise JournalError(f"cannot read {run}: {error.strerror}") from error
         self._looked = 0
@@ -132,7 +132,7 @@ class Gathering:
         Raises:
             JournalError: It is damaged.
         """
-        record = decode_line(self._decode, self._records.line(line), self._run / TASKS, line + 1)
+        record = decode_line(self._decode, self._records.line(line), self._records_path, line + 1)
         start_us = self._iterations[record.iteration].iteration.start_us
         return self._maker.of_record(record, self._task(record), start_us)
 
@@ -156,7 +156,7 @@ class Gathering:
         self._tasks.close()
 
     def _look_at(self, line: int) -> None:
-        look = decode_line(self._look, self._records.line(line), self._run / TASKS, line + 1)
+        look = decode_line(self._look, self._records.line(line), self._records_path, line + 1)
         start_us = self._maker.at_us(look.segment, look.scheduled_s)
         known = self._iterations.get(look.iteration)
         if known is None:
@@ -171,14 +171,20 @@ class Gathering:
         if not known.begun:
             iteration.start_us = min(iteration.start_us, start_us)
         if not self._notes.is_sent(line):
-            if is_sampled(
-                task_span_id(self._manifest.run_id, look.task_id, look.segment, look.started_at), self._sample
-            ):
+            if self._is_wanted(look):
                 (self._ready if known.begun else known.held).append(line)
             else:
                 self.left_out += 1
         if look.index == 0 and look.version == 0:
             self._begin(known)
+
+    def _is_wanted(self, look: _Look) -> bool:
+        """Say whether a record belongs to the sample."""
+        if self._sample >= 1:
+            return True
+        return is_sampled(
+            task_span_id(self._manifest.run_id, look.task_id, look.segment, look.started_at), self._sample
+        )
 
     def _count(self, known: _Known, look: _Look) -> None:
         """Count a task under its last status."""
@@ -213,7 +219,7 @@ class Gathering:
         self._tasks.grow(place + 1)
         if place >= len(self._tasks):
             return None
-        task = decode_line(self._decode_task, self._tasks.line(place), self._run / WORKLOAD, place + 1)
+        task = decode_line(self._decode_task, self._tasks.line(place), self._tasks_path, place + 1)
         return task if task.task_id == record.task_id else None
 
 

@@ -73,6 +73,7 @@ class SpanMaker:
             (route.get("provider"), route.get("key", 0)): route.get("model")
             for route in (manifest.endpoint, *manifest.routes)
         }
+        self._traces: dict[int, str] = {}
         self._tags = (manifest.mode, f"N={manifest.concurrency}")
         self._of_run: JsonObject = {
             "run_id": manifest.run_id,
@@ -87,7 +88,7 @@ class SpanMaker:
 
     def root(self, iteration: Iteration) -> Span:
         """Return the span of an iteration as far as it is known."""
-        span_id = trace_id(self._manifest.run_id, iteration.number)
+        span_id = self._trace(iteration.number)
         total = sum(iteration.counts.values())
         not_ok = total - iteration.counts.get("ok", 0)
         return Span(
@@ -115,7 +116,7 @@ class SpanMaker:
             root_start_us: Start of its iteration's span.
         """
         run_id, origin = self._manifest.run_id, record.segment
-        root = trace_id(run_id, record.iteration)
+        root = self._trace(record.iteration)
         span_id = task_span_id(run_id, record.task_id, record.segment, record.started_at)
         start_us = self.at_us(origin, record.scheduled_s)
         parent = Span(
@@ -135,6 +136,12 @@ class SpanMaker:
             tags=(*self._tags, record.status, *(("cached",) if record.cached else ())),
         )
         return [parent, *(self._call(record, task, parent, number) for number in range(len(record.attempts)))]
+
+    def _trace(self, iteration: int) -> str:
+        """Return the id of an iteration's trace, which each of its records asks for."""
+        if iteration not in self._traces:
+            self._traces[iteration] = trace_id(self._manifest.run_id, iteration)
+        return self._traces[iteration]
 
     def _call(self, record: TaskResult, task: Task | None, parent: Span, number: int) -> Span:
         """Return the span of a record's attempt; only the last one has the answer."""

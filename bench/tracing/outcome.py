@@ -29,6 +29,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         roots_missing: Iterations whose root is not, or does not say the last.
         reason: Why not everything is there.
         url: The page of the project.
+        cpu_s: CPU time, user and system, of the process that sent; like its memory None where it was killed.
+        peak_rss_bytes: The most memory that it held at once (resident set size).
         ended_at: UTC label of the end; None while it goes on, and where it was killed.
     """
 
@@ -42,6 +44,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     roots_missing: int = 0
     reason: str | None = None
     url: str | None = None
+    cpu_s: float | None = None
+    peak_rss_bytes: int | None = None
     ended_at: str | None = None
 
     @property

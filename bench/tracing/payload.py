@@ -6,8 +6,6 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-import msgspec
-
 from bench.tracing.span import time_text
 
 if TYPE_CHECKING:
@@ -43,13 +41,12 @@ class Writer:
     def __init__(self, project: str, scrub: KeyScrubber) -> None:
         self._project = project
         self._scrub = scrub
-        self._encode = msgspec.json.Encoder().encode
 
     def parts(self, span: Span, operation: Operation = "post") -> tuple[Part, ...]:
         """Return the parts of a span; a patch says the same about a span that was posted before."""
         name = f"{operation}.{span.id}"
         return tuple(
-            Part(f"{name}.{each}" if each else name, self._encode(self._scrub.value(value)))
+            Part(f"{name}.{each}" if each else name, self._scrub.json(value))
             for each, value in self._fields(span, operation)
         )
 

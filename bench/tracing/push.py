@@ -15,12 +15,13 @@ from bench.tracing.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.tracing.client import Answer
+    from bench.tracing.answer import Answer
     from bench.tracing.destination import Destination
     from bench.tracing.gather import Gathering
     from bench.tracing.make import Iteration, SpanMaker
     from bench.tracing.notes import Notes
-    from bench.tracing.payload import Part, Writer
+    from bench.tracing.payload import Operation, Part
+    from bench.tracing.span import Span
 
 _log = logging.getLogger("bench.tracing")
 
@@ -55,6 +56,13 @@ class Connection(Protocol):
 
     def project_url(self) -> str | None:
         """Return the address of the project's page."""
+
+
+class SpanWriter(Protocol):
+    """Turns spans into what a connection sends."""
+
+    def parts(self, span: Span, operation: Operation = "post") -> tuple[Part, ...]:
+        """Return the parts of a span; a patch says the same about a span that was posted before."""
 
 
 @dataclass(eq=False)
@@ -102,7 +110,7 @@ class Push:
         connection: Connection,
         gathering: Gathering,
         maker: SpanMaker,
-        writer: Writer,
+        writer: SpanWriter,
         notes: Notes,
         patience: Patience,
     ) -> None:

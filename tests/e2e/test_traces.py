@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import TYPE_CHECKING, Final
@@ -11,21 +12,28 @@ import pytest
 from bench.journal import read_manifest
 from bench.tracing.outcome import Outcome, read_outcome
 from tests.command import records, the_run, wait_until
+from tests.faultserver import FaultServer
 from tests.langsmith_receiver import Receiver, receiving
 from tests.tracing_runs import check_arrived, settings
+from tests.wire import answer, completion
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bench.config import TraceTo
     from tests.command import StartCommand
+    from tests.faultserver import Exchange
 
 #: Three topics twice, a fifth of a second each.
 WORK: Final = (
     *("--provider", "simulator", "--simulator", "ttft=0.1", "itl=0.01", "tokens=8"),
     *("--client", "lean", "--topics", "A", "B", "C", "--no-report"),
 )
+
+#: The topic whose answer comes last.
+LAST: Final = "Omega"
 
 #: Keys as providers give them, each holding a word that stands nowhere else.
 CANARIES: Final = {
@@ -51,6 +59,46 @@ def ended(command: subprocess.Popen[str]) -> tuple[str, str]:
     out, err = command.communicate(timeout=60)
     assert command.returncode == 0, err
     return out, err
+
+
+def not_taken(receiver: Receiver, folder: Path, start: StartCommand, to: TraceTo = "langsmith") -> tuple[Path, str]:
+    """A run whose three traces were not taken, and the line that says so; the command ended soon after the run, whose
+    last answer had waited for the sender to begin.
+    """
+    results = folder / "results"
+
+    async def script(exchange: Exchange) -> None:
+        if LAST.encode() in exchange.body:
+            await asyncio.to_thread(wait_until, lambda: has_begun(results), "no sender")
+        await exchange.send(answer(completion("好")))
+
+    with FaultServer(script) as server:
+        command = start(
+            *("--base-url", server.base_url, "--model", "m", "--no-stream", "--client", "lean", "--topics", "A", "B"),
+            *(LAST, "-c", "3", "--no-report", "--trace", "--trace-to", to),
+            cwd=folder,
+            env={**settings(receiver), "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url},
+        )
+        wait_until(lambda: is_completed(results), "no end")
+        since_ns = time.perf_counter_ns()
+        _, err = ended(command)
+    assert (time.perf_counter_ns() - since_ns) / 1e9 < END_S + SLACK_S
+    run = the_run(results)
+    outcome = outcome_of(run)
+    assert (outcome.traces_sent, outcome.traces_failed + outcome.traces_dropped) == (0, 3)
+    (line,) = (line for line in err.splitlines() if "traces" in line)
+    assert "3 of 3 traces were not sent" in line
+    return run, line
+
+
+def has_begun(results: Path) -> bool:
+    """Whether the sender of the one run has noted when its trace begins, which it does before it sends."""
+    return any(b"start_us" in notes.read_bytes() for notes in results.glob("*/traces.jsonl"))
+
+
+def is_completed(results: Path) -> bool:
+    """Whether the one run has ended with all its tasks."""
+    return any(read_manifest(path.parent).status == "completed" for path in results.glob("*/run.json"))
 
 
 def outcome_of(run: Path) -> Outcome:
@@ -110,17 +158,7 @@ def test_killed_and_resumed(receiver: Receiver, tmp_path: Path, start: StartComm
 def test_hanging_endpoint(receiver: Receiver, tmp_path: Path, start: StartCommand) -> None:
     """An endpoint that takes a post and does not answer costs the run nothing, and its end some seconds and a line."""
     receiver.hold.clear()
-    command = start("-c", "3", *WORK, "--trace", cwd=tmp_path, env=settings(receiver))
-    wait_until(lambda: (tmp_path / "results").is_dir() and any((tmp_path / "results").iterdir()), "no run")
-    run = the_run(tmp_path / "results")
-    wait_until(lambda: (run / "run.json").exists() and read_manifest(run).status == "completed", "no end")
-    since_ns = time.perf_counter_ns()
-    _, err = ended(command)
-    assert (time.perf_counter_ns() - since_ns) / 1e9 < END_S + SLACK_S
-    outcome = outcome_of(run)
-    assert (outcome.traces_sent, outcome.traces_failed + outcome.traces_dropped) == (0, 3)
-    (line,) = (line for line in err.splitlines() if "traces" in line)
-    assert "3 of 3 traces were not sent" in line
+    run, line = not_taken(receiver, tmp_path, start)
     assert f"traces push {run.relative_to(tmp_path)}" in line
     receiver.hold.set()
     ended(start("traces", "push", run.name, cwd=tmp_path, env=settings(receiver)))
@@ -133,22 +171,22 @@ def test_hanging_endpoint(receiver: Receiver, tmp_path: Path, start: StartComman
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("status", "said"),
-    [(401, "the key is not accepted"), (429, "too many requests"), (None, "it cannot be reached")],
+    ("status", "to", "said"),
+    [
+        (401, "langsmith", "the key is not accepted"),
+        (429, "langsmith", "too many requests"),
+        (None, "langsmith", "it cannot be reached"),
+        (403, "otlp", "--trace-to otlp"),
+    ],
 )
-def test_refusing_endpoint(status: int | None, said: str, tmp_path: Path, start: StartCommand) -> None:
+def test_refusing_endpoint(status: int | None, to: TraceTo, said: str, tmp_path: Path, start: StartCommand) -> None:
     """An endpoint that lets nobody in, has enough, or is not there costs the run nothing, and its end a line."""
     with contextlib.ExitStack() as there:
         receiver = there.enter_context(receiving())
         receiver.status = status or 202
         if status is None:
             there.close()
-        _, err = ended(start("-c", "3", *WORK, "--trace", cwd=tmp_path, env=settings(receiver)))
-    run = the_run(tmp_path / "results")
-    outcome = outcome_of(run)
-    assert (outcome.traces_sent, outcome.traces_failed + outcome.traces_dropped) == (0, 3)
-    (line,) = (line for line in err.splitlines() if "traces" in line)
-    assert "3 of 3 traces were not sent" in line
+        run, line = not_taken(receiver, tmp_path, start, to)
     assert said in line
     assert {record.status for record in records(run)} == {"ok"}
 
