@@ -107,7 +107,8 @@ set_up() {
   fi
   mkdir -p -- "$installed"
   cp -- "$lock" "$installed/"
-  if [[ $lock == requirements-all.lock ]]; then cp -- requirements.lock "$installed/"; fi # it holds the same versions
+  # It holds the same versions.
+  if [[ $lock == requirements-all.lock ]]; then cp -- requirements.lock requirements-serve.lock "$installed/"; fi
   rm -- "$incomplete"
   say "$green" 'Set up.'
 }
@@ -130,7 +131,8 @@ require() {
 }
 
 run_time() { require requirements.lock 76 400; }
-development() { require requirements-all.lock 125 570; }
+service() { require requirements-serve.lock 7 30; }
+development() { require requirements-all.lock 130 580; }
 
 setup_local() {
   [[ $# -eq 0 ]] || fail "--setup-local takes no further argument, got: $*"
@@ -170,4 +172,5 @@ case ${1-} in
     ;;
 esac
 run_time
+if [[ ${1-} == serve ]]; then service; fi
 exec "$venv/bin/python" "$root/concurrent_bigmodel.py" "$@"

@@ -14,6 +14,7 @@ import msgspec
 
 from bench.cli.compare_cells import Cells, measured_target, pilot
 from bench.cli.compare_diff import execute_diff
+from bench.cli.compare_service import Places, behind_services, for_target
 from bench.cli.compare_settings import check_same_settings, kept_settings
 from bench.cli.compare_words import CompareWatcher, say_analysis, say_plan
 from bench.cli.context import FAILED, GATE_FAILED, INTERRUPTED, OK, Context
@@ -69,6 +70,7 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
     if settings["diff"]:
         return execute_diff(settings)
     _check(settings)
+    settings = for_target(settings)
     gates, before = read_gates(settings)
     objectives = parse_objectives(settings["slo"]) if settings["slo"] else None
     config = _base_config(settings)
@@ -84,6 +86,8 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
         directory, experiment = begun or _begin(_Wanted(settings, config, arms, before), context, target, stop)
         cells = Cells(config, directory, context)
         nulls = dict(_nulls(experiment.plan.pace, target, servers))
+        if settings["target"] == "service":
+            target, nulls = behind_services(target, nulls, servers, Places(max(_levels(settings)), directory))
         setup = Setup(
             directory=directory,
             target=target,
@@ -99,8 +103,12 @@ def execute(settings: Mapping[str, Any], context: Context) -> int:
         save(directory, experiment)
     _show(settings, directory, experiment)
     passed = hold_gates(gates, experiment, before)
-    if came.interrupted:
-        note(f"go on with: {experiment.command} --resume {shlex.quote(directory.name)}")
+    return _exit_code(experiment, passed=passed, interrupted=came.interrupted)
+
+
+def _exit_code(experiment: Experiment, *, passed: bool, interrupted: bool) -> int:
+    if interrupted:
+        note(f"go on with: {experiment.command} --resume {shlex.quote(experiment.experiment_id)}")
         return INTERRUPTED
     if not passed:
         return GATE_FAILED
@@ -152,7 +160,7 @@ def _check(settings: Mapping[str, Any]) -> None:
 def _base_config(settings: Mapping[str, Any]) -> ConcurrentConfig:
     """Return the settings that all cells share, as those of one run with the most slots."""
     own = {"modes", "levels", "clients", "repeats", "budget", "tasks_per_slot", "min_duration", "gate", "baseline"}
-    own |= {"slo", "sweep", "resume", "diff", "report"}
+    own |= {"target", "slo", "sweep", "resume", "diff", "report"}
     shared = {name: value for name, value in settings.items() if name not in own}
     anybody = not shared["provider"] and shared["base_url"] is None
     fixed: dict[str, object] = {"provider": ("simulator",)} if anybody else {}
@@ -185,7 +193,7 @@ def _begin(wanted: _Wanted, context: Context, target: Target, stop: StopSignal) 
     workload = build_workload(config, sys.stdin.buffer)
     source = list(itertools.islice(workload, _MOST_SOURCE_TASKS))
     directory = create_experiment_directory(config.results_dir, utc_now())
-    client = "lean" if "lean" in settings["clients"] else settings["clients"][0]
+    client = "openai" if settings["clients"] == ("openai",) else "lean"
     cells = Cells(config, directory, context)
     pace = pilot(cells, source, target, client, stop)
     plan = msgspec.structs.replace(_plan(wanted, pace, target), source=workload.fingerprint)

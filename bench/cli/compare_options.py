@@ -11,20 +11,33 @@ from bench.records import Mode
 #: What each cell has of its own, or what makes no sense for many runs.
 _NOT_SHARED: Final = frozenset(
     {"mode", "concurrency", "client", "processes", "output", "log_file", "log_level", "iterations"}
-    | {"arrival_times", "chunk_times", "stop_on_overload", "max_failures", "trace", "trace_sample"}
+    | {"arrival_times", "chunk_times", "stop_on_overload", "max_failures"}
+    | {"trace", "trace_sample", "trace_to"}
     | REAL_WORK
 )
 
 _GROUP: Final = "What to compare"
 
+#: The modes that are compared where none is named.
+ALL_MODES: Final[tuple[Mode, ...]] = ("serial", "threading", "multiprocessing", "asyncio", "hybrid")
+
 
 #: The options that only `compare` has.
 _OWN: Final = (
     Option(
+        field="target",
+        name="--target",
+        hint=Literal["provider", "service"],
+        default="provider",
+        help="service: instead of modes and clients compare the direct and the pooled path of `serve`, which is "
+        "started in front of the simulator",
+        group=_GROUP,
+    ),
+    Option(
         field="modes",
         name="--modes",
         hint=tuple[Mode, ...],
-        default=("serial", "threading", "multiprocessing", "asyncio", "hybrid"),
+        default=ALL_MODES,
         help="the concurrency models",
         group=_GROUP,
         metavar="MODE ..",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
@@ -10,7 +10,7 @@ from bench.errors import CallError
 from bench.records import JsonObject, RateLimits, TokenSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +88,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 Outcomes = list[tuple[int, Reply]]
 
 
+#: Takes a piece of text; on the event loop of the call, neither blocking nor raising.
+Sink: TypeAlias = "Callable[[str], None]"
+
+
 class SyncClient(Protocol):
     """Sends requests from threads; one object serves all threads of its process and is made in that process."""
 
@@ -111,9 +115,10 @@ class SyncClient(Protocol):
 class AsyncClient(Protocol):
     """Sends requests from one event loop, on which it is made, used and closed."""
 
-    async def call(self, request: Request, deadline_ns: int) -> Reply:
+    async def call(self, request: Request, deadline_ns: int, sink: Sink | None = None) -> Reply:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`.
 
+        Text goes to `sink` as it arrives, the whole answer's text in the end: never half a character, nothing twice.
         Never raises for anything that the server or the network does. Cancelling the coroutine closes the connection
         and raises CancelledError; whoever cancelled decides what that means.
         """

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from bench.clients._base import Reply
+from bench.clients._pieces import Pieces, encodable
 from bench.clock import NS_PER_S
 from bench.errors import CallError
 
 if TYPE_CHECKING:
-    from bench.clients._base import Timeouts
+    from bench.clients._base import Sink, Timeouts
     from bench.errors import ErrorType
     from bench.records import RateLimits, TokenSource
 
@@ -32,6 +35,7 @@ class Collector:
         sent_ns: When the call was handed to the client.
         deadline_ns: When the call must be over.
         reads_limits: Whether the client is to look for what the answer's head says of the provider's limits.
+        sink: Takes the text as it is fed.
     """
 
     __slots__ = (
@@ -42,6 +46,7 @@ class Collector:
         "_first_chunk_ns",
         "_headers_ns",
         "_parts",
+        "_pieces",
         "_prompt_tokens",
         "_reasoning_tokens",
         "_sent_ns",
@@ -56,7 +61,14 @@ class Collector:
     )
 
     def __init__(
-        self, *, stream: bool, timeouts: Timeouts, sent_ns: int, deadline_ns: int, reads_limits: bool = False
+        self,
+        *,
+        stream: bool,
+        timeouts: Timeouts,
+        sent_ns: int,
+        deadline_ns: int,
+        reads_limits: bool = False,
+        sink: Sink | None = None,
     ) -> None:
         self._stream = stream
         self._timeouts = timeouts
@@ -66,6 +78,7 @@ class Collector:
         self._first_chunk_ns: int | None = None
         self._content_ns: list[int] = []
         self._parts: list[str] = []
+        self._pieces = None if sink is None else Pieces(sink)
         self._prompt_tokens: int | None = None
         self._completion_tokens: int | None = None
         self._reasoning_tokens: int | None = None
@@ -111,6 +124,11 @@ class Collector:
         return CallError(name, f"the deadline passed {max(0, due_ns - self._sent_ns) / NS_PER_S:.3g} s after sending")
 
     @property
+    def hands_on(self) -> bool:
+        """Whether text is handed on as it is fed, so that it is to be fed as it arrives."""
+        return self._pieces is not None
+
+    @property
     def is_event_stream(self) -> bool:
         """Whether the answer's head promises events; one without a content type is taken at its word."""
         return not self.content_type or self.content_type.startswith("text/event-stream")
@@ -128,6 +146,8 @@ class Collector:
         if content:
             self._content_ns.append(now_ns)
             self._parts.append(content)
+            if self._pieces is not None:
+                self._pieces.take(content)
         elif reasoning:
             self._content_ns.append(now_ns)
         if finish_reason:
@@ -139,6 +159,9 @@ class Collector:
             self._first_chunk_ns = first_ns
         self._content_ns += content_ns
         self._parts += texts
+        if self._pieces is not None:
+            for text in texts:
+                self._pieces.take(text)
         if finish_reason:
             self.finish_reason = finish_reason
 
@@ -146,6 +169,8 @@ class Collector:
         """Take a whole answer that was not streamed."""
         if content:
             self._parts.append(content)
+            if self._pieces is not None:
+                self._pieces.take(content)
         self.finish_reason = finish_reason or None
 
     def on_usage(self, prompt_tokens: object, completion_tokens: object, reasoning_tokens: object) -> None:
@@ -174,16 +199,16 @@ class Collector:
             connect_ns: Duration of making the connection, or None.
             parse_ns: Duration of parsing, where the client does it apart.
         """
+        if self._pieces is not None:
+            self._pieces.end()
         error = self._verdict()
         cancelled = cancelled and error is not None
         if cancelled:
             error = CallError("cancelled", "given up because the run was cancelled", self.http_status)
         completion_tokens, token_source = self._tokens()
-        return Reply(
+        reply = Reply(
             sent_ns=self._sent_ns,
             end_ns=end_ns,
-            error=error,
-            cancelled=cancelled,
             http_status=self.http_status,
             content=encodable("".join(self._parts)) or None,
             finish_reason=self.finish_reason and encodable(self.finish_reason),
@@ -197,8 +222,11 @@ class Collector:
             content_ns=tuple(self._content_ns),
             connect_ns=connect_ns,
             parse_ns=parse_ns,
-            rate_limits=self.rate_limits,
         )
+        # What few replies have comes after: a call with more than 15 names is made by way of a dictionary.
+        if error is None and self.rate_limits is None:
+            return reply
+        return replace(reply, error=error, cancelled=cancelled, rate_limits=self.rate_limits)
 
     def _verdict(self) -> CallError | None:
         """Say why what there is is not a whole answer, or None if it is one."""
@@ -230,18 +258,3 @@ class Collector:
         if self._content_ns:
             return len(self._content_ns), "estimated"
         return None, None if self._prompt_tokens is None else "server"
-
-
-def encodable(text: str) -> str:
-    """Return `text` such that UTF-8 can encode it: half characters that belong together joined, lone ones as U+FFFD.
-
-    JSON can carry half a character (a surrogate), and a server that cuts text by its UTF-16 units sends the other half
-    in the next chunk.
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

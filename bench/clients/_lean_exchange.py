@@ -121,7 +121,9 @@ class Exchange:
             return True
         self._waiting.append((now_ns, data))
         if self._may_wait is None:
-            self._may_wait, is_head = _seen_first(data)
+            is_chunked, is_head = _seen_first(data)
+            # What is handed on as it arrives is looked at as it arrives.
+            self._may_wait = is_chunked and not self.collector.hands_on
             if is_head:
                 return False
         if not self._may_wait:

@@ -12,7 +12,7 @@ import traceback
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from bench.clients._collect import encodable
+from bench.clients._pieces import encodable
 from bench.clock import utc_now
 from bench.errors import CallError, error_type_of_status
 from bench.logcontext import Scrubber

@@ -24,7 +24,7 @@ from bench.errors import CallError
 if TYPE_CHECKING:
     import ssl
 
-    from bench.clients._base import ClientSettings, Reply, Request
+    from bench.clients._base import ClientSettings, Reply, Request, Sink
     from bench.clients._calls import Call
     from bench.providers import Endpoint
 
@@ -154,7 +154,7 @@ class LeanAsyncClient:
         """Show whom it asks, and how busily."""
         return f"<LeanAsyncClient {self._compose.host} {len(self._idle)} idle {len(self._under_way)} under way>"
 
-    async def call(self, request: Request, deadline_ns: int) -> Reply:
+    async def call(self, request: Request, deadline_ns: int, sink: Sink | None = None) -> Reply:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`."""
         stream, sent_ns = request.stream, time.perf_counter_ns()
         collector = Collector(
@@ -163,6 +163,7 @@ class LeanAsyncClient:
             sent_ns=sent_ns,
             deadline_ns=deadline_ns,
             reads_limits=self._reads_limits,
+            sink=sink,
         )
         exchange = Exchange(collector, self._translator, stream=stream)
         connect_ns = None

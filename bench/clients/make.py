@@ -45,6 +45,10 @@ def make_async_client(settings: ClientSettings, endpoint: Endpoint) -> AsyncClie
             return OpenAIAsyncClient(settings, endpoint)
         case "lean":
             return LeanAsyncClient(settings, endpoint)
+        case "service-direct" | "service-pooled":
+            from bench.clients.service import ServiceAsyncClient  # noqa: PLC0415 - 0.1 s that others need not pay
+
+            return ServiceAsyncClient(settings, endpoint)
         case "scripted":
             return ScriptedAsyncClient()
         case _:
@@ -52,4 +56,6 @@ def make_async_client(settings: ClientSettings, endpoint: Endpoint) -> AsyncClie
 
 
 def _unknown(settings: ClientSettings) -> ConfigError:
-    return ConfigError(f"--client must be openai, lean or scripted, got {settings.client}")
+    return ConfigError(
+        f"--client must be openai, lean or scripted, or for an event loop the service, got {settings.client}"
+    )

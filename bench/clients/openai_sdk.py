@@ -28,7 +28,7 @@ from bench.errors import CallError
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
-    from bench.clients._base import ClientSettings, Reply, Request
+    from bench.clients._base import ClientSettings, Reply, Request, Sink
     from bench.providers import Endpoint
 
 #: What a connection that failed or broke comes as: through the SDK, or past it where it does not know the type.
@@ -164,7 +164,7 @@ class OpenAIAsyncClient:
         """Show whom it asks, over what, and how busily."""
         return f"<OpenAIAsyncClient {self._sdk.base_url.host} {self._transport} {len(self._collectors)} under way>"
 
-    async def call(self, request: Request, deadline_ns: int) -> Reply:
+    async def call(self, request: Request, deadline_ns: int, sink: Sink | None = None) -> Reply:
         """Send one request and wait for its end, at the latest until `deadline_ns` on `perf_counter_ns`."""
         body = _body(request, self._extra_body)
         collector = Collector(
@@ -173,6 +173,7 @@ class OpenAIAsyncClient:
             sent_ns=time.perf_counter_ns(),
             deadline_ns=deadline_ns,
             reads_limits=self._reads_limits,
+            sink=sink,
         )
         task = asyncio.current_task()
         self._collectors[task] = collector

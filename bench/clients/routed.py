@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from concurrent.futures import Future
 
-    from bench.clients._base import AsyncClient, ClientSettings, Contender, Outcomes, Request, SyncClient
+    from bench.clients._base import AsyncClient, ClientSettings, Contender, Outcomes, Request, Sink, SyncClient
     from bench.providers import Endpoint
 
 #: The calls under way of a race: place and beginning of each.
@@ -64,10 +64,10 @@ class RoutedAsyncClient:
         """Show whom it asks."""
         return f"<RoutedAsyncClient {self._clients}>"
 
-    async def call(self, request: Request, deadline_ns: int) -> Reply:
+    async def call(self, request: Request, deadline_ns: int, sink: Sink | None = None) -> Reply:
         """Send one request over its route; see `AsyncClient.call`."""
         due_ns = _due_ns(self._limits_ns[request.route], deadline_ns)
-        return await self._clients[request.route].call(request, due_ns)
+        return await self._clients[request.route].call(request, due_ns, sink)
 
     async def race(self, contenders: Sequence[Contender], deadline_ns: int) -> Outcomes:
         """Send the first request, each next one when it is time or the one before has failed; take the first success.

@@ -20,7 +20,7 @@ from bench.errors import CallError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.clients._base import Reply, Request
+    from bench.clients._base import Reply, Request, Sink
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -90,9 +90,11 @@ class ScriptedAsyncClient:
     def __init__(self, script: Callable[[Request], Answer] = instant_answer) -> None:
         self._script = script
 
-    async def call(self, request: Request, deadline_ns: int) -> Reply:
+    async def call(self, request: Request, deadline_ns: int, sink: Sink | None = None) -> Reply:
         """Answer one request when its time has come, at the latest at `deadline_ns` on `perf_counter_ns`."""
-        play = _Play(request, self._script(request), deadline_ns)
+        play = _Play(request, self._script(request), deadline_ns, sink)
+        if sink is not None:
+            await play.shown()
         # Waits even for an instant answer, as a client with a network does: other tasks get their turn.
         await asyncio.sleep(play.left_s)
         return play.reply(cancelled=False)
@@ -104,7 +106,7 @@ class ScriptedAsyncClient:
 class _Play:
     """One answer on its way. Chunks bear the instants at which they were due, not those at which the thread woke up."""
 
-    def __init__(self, request: Request, answer: Answer, deadline_ns: int) -> None:
+    def __init__(self, request: Request, answer: Answer, deadline_ns: int, sink: Sink | None = None) -> None:
         sent_ns = time.perf_counter_ns()
         first_ns, gap_ns = sent_ns + int(answer.ttft_s * NS_PER_S), int(answer.gap_s * NS_PER_S)
         self._instants_ns = [first_ns + place * gap_ns for place in range(max(1, len(answer.chunks)))]
@@ -112,13 +114,22 @@ class _Play:
         self._stream = request.stream
         self._deadline_ns = deadline_ns
         self._collector = Collector(
-            stream=request.stream, timeouts=_NO_LIMITS, sent_ns=sent_ns, deadline_ns=deadline_ns
+            stream=request.stream, timeouts=_NO_LIMITS, sent_ns=sent_ns, deadline_ns=deadline_ns, sink=sink
         )
+        self._fed = 0
 
     @property
     def left_s(self) -> float:
         """How long to wait for the end of the answer or of the time allowed, in seconds."""
         return max(0, min(self._instants_ns[-1], self._deadline_ns) - time.perf_counter_ns()) / NS_PER_S
+
+    async def shown(self) -> None:
+        """Feed the chunks of a stream as they become due, until the last one or the end of the time allowed."""
+        for instant_ns in self._instants_ns if self._stream else ():
+            if instant_ns > self._deadline_ns:
+                return
+            await asyncio.sleep(max(0, instant_ns - time.perf_counter_ns()) / NS_PER_S)
+            self._feed(instant_ns)
 
     def reply(self, *, cancelled: bool) -> Reply:
         """Return what has come by now."""
@@ -127,9 +138,7 @@ class _Play:
         until_ns = min(end_ns, self._deadline_ns)
         whole = self._instants_ns[-1] <= until_ns
         if self._stream:
-            for text, instant_ns in zip(answer.chunks, self._instants_ns, strict=False):
-                if instant_ns <= until_ns:
-                    collector.on_chunk(instant_ns, text, None, None)
+            self._feed(until_ns)
         elif whole:
             collector.on_answer("".join(answer.chunks), None)
         if not whole:
@@ -141,3 +150,11 @@ class _Play:
             collector.http_status = 200
             collector.on_usage(answer.prompt_tokens, len(answer.chunks), None)
         return collector.finish(end_ns, cancelled=cancelled)
+
+    def _feed(self, until_ns: int) -> None:
+        """Feed the chunks that were due by an instant and were not fed before."""
+        for text, instant_ns in list(zip(self._answer.chunks, self._instants_ns, strict=False))[self._fed :]:
+            if instant_ns > until_ns:
+                return
+            self._collector.on_chunk(instant_ns, text, None, None)
+            self._fed += 1

@@ -1,10 +1,11 @@
-"""One suite over every engine: what it does where there is no task to begin yet, though there will be."""
+"""One suite over every engine: what it does where there is no task to begin yet, and when it has tasks kept."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 import time
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, get_args
 
 import msgspec
@@ -25,6 +26,8 @@ from tests.samples import make_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from bench.engines._base import AtTurnsEnd
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -105,6 +108,7 @@ def job_of(source: Source, endpoint: Endpoint, mode: Mode, slots: int, stop: Sto
         ready=lambda: None,
         worker_cpu=lambda _cpu_s: None,
         canary=lambda _added_s: None,
+        by_turns=lambda _at_turns_end: nullcontext(),
     )
     source.rung = job.bell.ring
     return job
@@ -156,3 +160,56 @@ def test_a_stop_ends_a_pause(mode: Mode, stage: str, endpoint: Endpoint) -> None
     engine_for(mode).run(dataclasses.replace(job, draw=draw))
     assert source.results == []
     assert source.draws < 40
+
+
+class Turns:
+    """Keeps what is drawn at the end of each turn of an engine, and at once where an engine has none.
+
+    Attributes:
+        kept_ns: When each task was kept.
+        keeps: How often some were.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._at_turns_end: AtTurnsEnd | None = None
+        self._waiting: list[int] = []
+        self.kept_ns: dict[int, int] = {}
+        self.keeps = 0
+
+    @contextmanager
+    def by_turns(self, at_turns_end: AtTurnsEnd) -> Iterator[None]:
+        """Keep by turns inside the block."""
+        self._at_turns_end = at_turns_end
+        yield
+        self._at_turns_end = None
+
+    def draw(self) -> Assignment | Pause | None:
+        """Return a task that is kept now or at the turn's end."""
+        drawn = self._source.draw()
+        if isinstance(drawn, Assignment):
+            self._waiting.append(drawn.task.index)
+            if self._at_turns_end is None:
+                self._keep()
+            elif len(self._waiting) == 1:
+                self._at_turns_end(self._keep)
+        return drawn
+
+    def _keep(self) -> None:
+        self.keeps += 1
+        while self._waiting:
+            self.kept_ns[self._waiting.pop()] = time.perf_counter_ns()
+
+
+@pytest.mark.parametrize("mode", ["asyncio", "multiprocessing", "hybrid"])
+def test_what_a_turn_draws_is_kept_together(mode: Mode, endpoint: Endpoint) -> None:
+    """Engines with a loop have the tasks of all their slots kept at once, those with processes before they are sent."""
+    source = Source(4, lambda _source: 4, lambda: NEVER_NS)
+    turns = Turns(source)
+    job = dataclasses.replace(job_of(source, endpoint, mode, 4), draw=turns.draw, by_turns=turns.by_turns)
+    engine_for(mode).run(job)
+    assert turns.keeps == 1
+    assert set(turns.kept_ns) == {result.index for result in source.results} == set(range(4))
+    if mode != "asyncio":
+        started_ns = [job.spec.origin_ns + result.started_s * NS_PER_S for result in source.results]
+        assert max(turns.kept_ns.values()) < min(started_ns)
