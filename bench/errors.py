@@ -8,7 +8,11 @@ BenchError
 │   ├── JournalError       a record cannot be written or read
 │   ├── EndpointError      a server that the run starts for itself does not come up
 │   └── WorkerError        worker processes cannot be started or keep dying
-└── CallError              one attempt failed; becomes data in the record, never leaves its worker
+├── CallError              one attempt failed; becomes data in the record, never leaves its worker
+└── ServiceError           a task of the streaming service has no result for its client
+    ├── RefusedError       the service did not take it
+    ├── TaskFailedError    it ended with an error
+    └── LostError          the service is out of reach, and what became of the task is not known
 ```
 
 Every leaf keeps its facts in keyword attributes and survives pickling, because errors cross process boundaries.
@@ -66,6 +70,13 @@ RETRYABLE: Final[frozenset[str]] = frozenset(
         "worker_lost",
     }
 )
+
+#: Failures of the server, or of the way to it, that another attempt there would meet as well.
+_LASTING: Final[frozenset[str]] = frozenset({"tls", "timeout_total", "bad_content_type", "not_found"})
+
+#: What tells about the server, and may be another one's strength. A refusal (429, 401) is about a quota or a key; all
+#: others are about the request, or about this side of the line.
+SERVERS_FAULT: Final[frozenset[str]] = RETRYABLE - {"rate_limited", "worker_lost"} | _LASTING
 
 _TYPE_OF_STATUS: Final[dict[int, ErrorType]] = {
     401: "auth",
@@ -158,3 +169,36 @@ class CallError(BenchError):
     def retryable(self) -> bool:
         """Whether another attempt may mend it."""
         return self.error_type in RETRYABLE
+
+
+class ServiceError(BenchError):
+    """A task of the streaming service has no result for its client.
+
+    Args:
+        code: For programs: what the service says, or one of `ERROR_TYPES`.
+        message: What happened, in one sentence.
+        task_id: The task, or None where the service did not take it or never said.
+    """
+
+    def __init__(self, code: str, message: str, task_id: str | None = None) -> None:
+        super().__init__(code, message, task_id)
+        self.code = code
+        self.message = message
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        """Show the code, the message and the task."""
+        told = f"{self.code}: {self.message}"
+        return told if self.task_id is None else f"{told} (task {self.task_id})"
+
+
+class RefusedError(ServiceError):
+    """The service did not take a task, and as often as that could help it was asked again."""
+
+
+class TaskFailedError(ServiceError):
+    """A task ended with an error; the service has tried it again as often as it does."""
+
+
+class LostError(ServiceError):
+    """The service is out of reach: what became of the task is not known, and it may go on."""

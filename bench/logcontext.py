@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OWN_LOGGER: Final = "bench"
 
 #: Libraries whose warnings are worth keeping; below that they would log every request.
-LIBRARY_LOGGERS: Final = ("aiohttp", "asyncio", "httpcore2", "httpx2", "openai", "py.warnings")
+LIBRARY_LOGGERS: Final = ("aiohttp", "asyncio", "httpcore2", "httpx2", "openai", "py.warnings", "uvicorn")
 
 #: What stands for the task on a line that belongs to none.
 NO_TASK: Final = "-"

@@ -250,8 +250,8 @@ class RouteChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         at_s: Instant, in seconds on the run's clock.
         provider: The provider's name.
         key: Which of its keys, from 0.
-        kind: `limit` (calls under way), `rate` (a minute), `cooldown` (a pause after 429), `dead` (a key that is not
-            accepted), `rest` (a pause after failures) or `revived`.
+        kind: `limit` (calls under way), `requests_per_min` or `tokens_per_min` (as the server said), `cooldown` (a
+            pause after 429), `dead` (a key that is not accepted), `rest` (a pause after failures) or `revived`.
         before: The limit or rate until then; None for pauses and what was not known.
         after: The limit or rate from then on; the length of a pause in seconds; None where a route is back.
         reason: Why, in words.
@@ -278,10 +278,13 @@ class AttemptGlimpse(msgspec.Struct, frozen=True, gc=False):
 
 
 class Glimpse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a live view shows of a TaskResult, decoded from its journal line without the text."""
+    """What is looked at of a TaskResult while its run goes on, decoded from its journal line without the text."""
 
     task_id: str
     status: Status
+    scheduled_s: float
+    first_token_s: float | None
+    ended_s: float
     latency_s: float
     ttft_s: float | None
     completion_tokens: int | None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Transport = Literal["aiohttp", "httpx2"]
 Arrival = Literal["constant", "poisson"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-Group = Literal["What to run", "How", "Whom to ask", "Real work", "Limits", "Output"]
+Group = Literal["Service", "What to run", "How", "Whom to ask", "Real work", "Limits", "Output"]
 
 #: The groups of options, in the order of the help page.
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)

@@ -75,15 +75,15 @@ class Browser:
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
 
-    def open(self, page: Path, *, width_px: int, scheme: str = "light") -> None:
-        """Open a page in a window of this width, with the reader's preference for `light` or `dark`."""
+    def open(self, page: Path | str, *, width_px: int, scheme: str = "light") -> None:
+        """Open a page (a file, or an address) in a window of this width, for a reader who prefers `light` or `dark`."""
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width_px, "height": 900, "deviceScaleFactor": 1, "mobile": False},
         )
         preference = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
-        self.driver.get(page.as_uri())
+        self.driver.get(page if isinstance(page, str) else page.as_uri())
 
     def run(self, script: str) -> object:
         """Return what a script says about the page."""

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 import hypothesis
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from tests.command import StartCommand
 
+    #: Has a line printed at the end of the test run, under a heading.
+    Show = Callable[[str, str], None]
+
 #: The user's own settings: a test that saw them would depend on the machine, and could spend the user's money.
 PRIVATE_SETTINGS: Final = re.compile(r".*_API_KEY(_\d+)?|(CONCURRENT|LANGCHAIN|LANGSMITH|WRITER)_.*|(?i:.*_proxy)")
 
@@ -31,6 +34,9 @@ PRIVATE_SETTINGS: Final = re.compile(r".*_API_KEY(_\d+)?|(CONCURRENT|LANGCHAIN|L
 THREAD_ENDS_S: Final = 5.0
 
 LEFT_OUT: Final = pytest.StashKey[Counter[str]]()
+
+#: Lines to be printed at the end, by their heading.
+SHOWN: Final = pytest.StashKey[defaultdict[str, list[str]]]()
 
 
 def _has_browser(_config: pytest.Config) -> bool:
@@ -66,6 +72,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Hide the user's settings from the tests and from the programs that they start, and close the network."""
     config.stash[LEFT_OUT] = Counter()
+    shown: defaultdict[str, list[str]] = defaultdict(list)
+    config.stash[SHOWN] = shown
     for name in [name for name in os.environ if PRIVATE_SETTINGS.fullmatch(name)]:
         del os.environ[name]
     sys.addaudithook(_refuse_other_machines)
@@ -101,9 +109,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many tests were left out, and what they need."""
+    """Print what tests have measured; say how many were left out, and what they need."""
+    for heading, lines in sorted(config.stash[SHOWN].items()):
+        terminalreporter.section(heading)
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
     for marker, count in sorted(config.stash[LEFT_OUT].items()):
         terminalreporter.write_line(f"left out: {count} marked {marker}, which {NEEDS[marker][1]}")
+
+
+@pytest.fixture
+def show(request: pytest.FixtureRequest) -> Show:
+    """Print at the end what was measured: of a test that passes nothing else is seen."""
+
+    def shown(heading: str, line: str) -> None:
+        request.config.stash[SHOWN][heading].append(line)
+
+    return shown
 
 
 @pytest.fixture(autouse=True)

@@ -67,13 +67,18 @@ class KeptInMemory:
         self.tasks: list[Task] = []
         self.results: list[TaskResult] = []
 
-    def drew(self, task: Task) -> None:
-        """Keep a task."""
-        self.tasks.append(task)
+    @property
+    def recorded(self) -> int:
+        """How many results there are."""
+        return len(self.results)
 
-    def append(self, line: bytes) -> None:
-        """Keep a result."""
-        self.results.append(msgspec.json.decode(line, type=TaskResult))
+    def drew(self, *tasks: Task) -> None:
+        """Keep tasks."""
+        self.tasks += tasks
+
+    def append(self, *lines: bytes) -> None:
+        """Keep results."""
+        self.results += (msgspec.json.decode(line, type=TaskResult) for line in lines)
 
 
 @dataclass(kw_only=True)

@@ -145,8 +145,12 @@ def kill_and_resume(plan: Plan, base_url: str, folder: Path, start: StartCommand
     return run, torn
 
 
-def check_whole(plan: Plan, run: Path, folder: Path, torn: int) -> None:
-    """Each task has one good answer and the last word; every answer is the server's own; no call was wasted."""
+def check_whole(plan: Plan, run: Path, folder: Path, torn: int) -> str:
+    """Each task has one good answer and the last word; every answer is the server's own; no call was wasted.
+
+    Returns:
+        What was counted, in a line.
+    """
     lines = list(answered(run))
     ok = [line for line in lines if line.status == "ok"]
     last = {line.task_id: line.status for line in lines}
@@ -160,10 +164,14 @@ def check_whole(plan: Plan, run: Path, folder: Path, torn: int) -> None:
     digests = {line.task_id: (line.content or "")[1:17] for line in ok}
     assert digests == {task.task_id: digest(task) for task in tasks}
     assert set(digests.values()) <= sent
-    assert len(served) <= plan.tasks + 2 * plan.kills * plan.slots
+    most = plan.tasks + 2 * plan.kills * plan.slots
+    assert len(served) <= most
     assert len(list(run.glob("tasks.jsonl.torn-*"))) == torn
     manifest = read_manifest(run)
     assert (manifest.status, len(manifest.segments)) == ("completed", plan.kills + 1)
+    kills = f"{plan.mode:15}  {plan.kills} kills, {torn} of them within a write"
+    kept = f"{plan.tasks} tasks: {len(ok)} answers kept, each once and as sent"
+    return f"{kills}; {kept}; {len(served)} calls at the server, at most {most} allowed"
 
 
 def answered(run: Path) -> Iterator[Answered]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from bench.records import Mode
     from tests.command import StartCommand
     from tests.faultserver import Exchange, Script
+
+_log = logging.getLogger("tests.realwork")
 
 #: A provider's table in the file: its address, and what else is said of it.
 Provider = tuple[str, Mapping[str, object]]
@@ -64,6 +67,15 @@ def begin(
 def changes_of(run: Path) -> list[RouteChange]:
     """What changed about the routes of a run."""
     return [msgspec.json.decode(line, type=RouteChange) for line in iter_lines(run / "routes.jsonl")]
+
+
+def told(what: str, **figures: object) -> None:
+    """Log the figures that a test goes by, to be read with `--log-cli-level=INFO`."""
+    _log.info("%s: %s", what, ", ".join(f"{name} {_shown(value)}" for name, value in figures.items()))
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def most_within(instants_s: list[float], window_s: float) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.clients._base import Reply, Request
+from bench.clients._base import Reply, Request, Sink
 from bench.errors import CallError, ErrorType
 from tests.clocks import NS_PER_S, VirtualClock
 
@@ -108,7 +108,12 @@ class AsyncScripted:
     def __init__(self, player: Player) -> None:
         self._player = player
 
-    async def call(self, request: Request, deadline_ns: int) -> Reply:
+    async def call(
+        self,
+        request: Request,
+        deadline_ns: int,
+        sink: Sink | None = None,  # noqa: ARG002 - nobody looks on
+    ) -> Reply:
         """Play the next line, and let the loop deliver a cancellation."""
         reply = self._player.play(request, deadline_ns)
         await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bench.cli.book_options import book_options
 from bench.cli.compare_options import compare_options
 from bench.cli.options import REAL_WORK, Option, report_options, resumable_options, run_options, simulator_options
+from bench.cli.serve_options import serve_options
 from bench.cli.traces_options import traces_options
 from bench.cli.upkeep_options import cache_options, doctor_options
 from bench.config import SOURCES
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: What decides whom the demo and its like ask, and what for: not theirs to choose.
 _SOURCES: Final = frozenset(SOURCES) - {"topics"}
+_TRACES: Final = frozenset({"trace", "trace_sample", "trace_to"})
 _WHOM: Final = frozenset({"provider", "providers_file", "base_url", "model"})
 
 
@@ -46,7 +48,7 @@ class Command:
 def _demo_options() -> tuple[Option, ...]:
     # 24 tasks of 270 ms: serial takes 6.5 s, eight at once 0.8 s, and all modes with the report stay under 30 s.
     return run_options(
-        without=_SOURCES | _WHOM | REAL_WORK | {"mode", "env_file", "output", "log_file", "trace", "trace_sample"},
+        without=_SOURCES | _WHOM | REAL_WORK | _TRACES | {"mode", "env_file", "output", "log_file"},
         iterations=8,
         simulator=("ttft=0.2", "itl=0.01", "tokens=8"),
     )
@@ -103,6 +105,15 @@ _COMMANDS: Final = (
         "课程大纲 内容说明 (module, topic, outline, description). The same command "
         "again writes only what is missing or failed.",
         options=book_options,
+        real_work=True,
+    ),
+    Command(
+        name="serve",
+        summary="serve texts over HTTP as they are written: direct or through a bounded queue, with a page at /",
+        details="It answers programs of this machine; for others set SERVICE_TOKEN in the environment or the env file. "
+        "The first Ctrl+C or SIGTERM lets tasks end for --drain-grace seconds, the second cancels them. Records are "
+        "kept in service/ below --results-dir.",
+        options=serve_options,
         real_work=True,
     ),
     Command(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from bench.cli.envfile import find_env_file, read_env_file
-from bench.cli.options import ENVIRONMENT_PREFIX, SETTINGS
+from bench.cli.options import ENVIRONMENT_PREFIX, SERVICE_SETTINGS, SETTINGS
 from bench.cli.writer_variables import WRITER_VARIABLES, writer_settings
 from bench.config import SOURCES
+from bench.config.service import TOKEN_VARIABLE
 from bench.endpoints.providers_file import DEFAULT_FILE
 from bench.endpoints.resolve import CUSTOM_KEYS
 from bench.errors import ConfigError
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 #: Where the environment is meant, in messages.
 ENVIRONMENT: Final = "the environment"
 
-_KEYS: Final = frozenset({preset.key_env for preset in PROVIDERS.values() if preset.key_env} | set(CUSTOM_KEYS))
+_KEYS: Final = frozenset(
+    {preset.key_env for preset in PROVIDERS.values() if preset.key_env} | {*CUSTOM_KEYS, TOKEN_VARIABLE}
+)
+
+#: Every setting that a variable may give.
+_SETTINGS: Final = {**SETTINGS, **SERVICE_SETTINGS}
 
 #: Names that other parts of the program read.
 _OTHER_NAMES: Final = re.compile(rf"(?:LANGSMITH|LANGCHAIN)_\w+|{'|'.join(WRITER_VARIABLES)}")
@@ -36,7 +42,7 @@ _OTHER_NAMES: Final = re.compile(rf"(?:LANGSMITH|LANGCHAIN)_\w+|{'|'.join(WRITER
 _FURTHER: Final = re.compile(r"_[0-9]+")
 
 #: What a measurement refuses.
-_NOT_MEASURED: Final = ("cache", "adaptive", "race", "hedge_delay")
+_NOT_MEASURED: Final = ("cache", "adaptive", "race", "hedge_delay", "warm_first")
 
 #: Lists of names, which hold no blanks: they need not be JSON.
 _NAMES: Final = frozenset({"provider"})
@@ -47,7 +53,7 @@ def variable_of(setting: str) -> str:
     return ENVIRONMENT_PREFIX + setting.upper()
 
 
-_VARIABLES: Final = frozenset(map(variable_of, SETTINGS))
+_VARIABLES: Final = frozenset(map(variable_of, _SETTINGS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +158,7 @@ def _of_layer(
     given = {}
     for name in wanted:
         variable = variable_of(name)
-        if name in SETTINGS and variable in values and name not in above and not _contradicts(name, above):
+        if name in _SETTINGS and variable in values and name not in above and not _contradicts(name, above):
             given[name] = Given(variable=variable, place=place, texts=_texts(name, values[variable], variable, place))
     return given
 
@@ -170,7 +176,7 @@ def _of_writer(
 
 def _texts(name: str, value: str, variable: str, place: str) -> tuple[str, ...]:
     """Return the value of a setting, or the values of a list."""
-    if not isinstance(SETTINGS[name].default, tuple):
+    if not isinstance(_SETTINGS[name].default, tuple):
         return (value,)
     if name in _NAMES and not value.lstrip().startswith("["):
         return tuple(value.split())

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from bench.config import ConcurrentConfig
+from bench.config.service import ServiceConfig
 from bench.settings import option_name
 from bench.simulator.settings import SimulatorSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 #: How the command is called, as far as it is the same for everybody.
 PROGRAM: Final = "concurrent_bigmodel.py"
@@ -28,6 +29,10 @@ SETTINGS: Final[Mapping[str, dataclasses.Field[Any]]] = {
     each.name: each for each in dataclasses.fields(ConcurrentConfig)
 }
 
+#: Every setting of the service besides those of whom it asks, by name.
+SERVICE_SETTINGS: Final[Mapping[str, dataclasses.Field[Any]]] = {
+    each.name: each for each in dataclasses.fields(ServiceConfig)
+}
 
 #: The settings of profile prod, which are nothing for commands that measure.
 REAL_WORK: Final = frozenset(name for name, each in SETTINGS.items() if each.metadata["group"] == "Real work")
@@ -78,17 +83,30 @@ def run_options(*, without: frozenset[str] = frozenset(), **defaults: object) ->
         without: Settings that are no options of this command.
         defaults: Defaults that are not those of ConcurrentConfig.
     """
-    hints = get_type_hints(ConcurrentConfig)
+    return tuple(
+        dataclasses.replace(option, default=defaults.get(option.field, option.default))
+        for option in _declared(ConcurrentConfig)
+        if option.field not in without
+    )
+
+
+def service_options() -> tuple[Option, ...]:
+    """Return the options of the service besides those of whom it asks."""
+    return _declared(ServiceConfig)
+
+
+def _declared(config: type[ConcurrentConfig | ServiceConfig]) -> tuple[Option, ...]:
+    """Return an option for each setting of a configuration."""
+    hints = get_type_hints(config)
     return tuple(
         Option(
-            field=name,
-            name=option_name(name),
-            hint=hints[name],
-            default=defaults.get(name, setting.default),
+            field=setting.name,
+            name=option_name(setting.name),
+            hint=hints[setting.name],
+            default=setting.default,
             **{key: setting.metadata[key] for key in ("help", "group", "alias", "metavar")},
         )
-        for name, setting in SETTINGS.items()
-        if name not in without
+        for setting in dataclasses.fields(config)
     )
 
 
@@ -176,11 +194,21 @@ def command_line(config: ConcurrentConfig) -> str:
 
 def command_words(config: ConcurrentConfig) -> list[str]:
     """Return the arguments that give a configuration; settings at their default are left out."""
+    return option_words(run_options(), {name: getattr(config, name) for name in SETTINGS})
+
+
+def option_words(options: Iterable[Option], settings: Mapping[str, object]) -> list[str]:
+    """Return the arguments that give settings; those at their default are left out.
+
+    Args:
+        options: The options of the command.
+        settings: What they set, by field.
+    """
     words: list[str] = []
-    for name, setting in SETTINGS.items():
-        value = getattr(config, name)
-        if value != setting.default:
-            words += _words(option_name(name), value)
+    for option in options:
+        value = settings[option.field]
+        if value != option.default:
+            words += _words(option.name, value)
     return words
 
 

@@ -165,7 +165,7 @@ class Session:
             self._logged(config, log_file, run.directory.name, endpoints),
             following(config, run.directory) as traces,
         ):
-            outcome = self._watched(config, run, companion)
+            outcome = self._watched(config, run, companion, others=traces.pids)
             traces.run_ended()
             self.outcomes.append(outcome)
             if details and not config.quiet:
@@ -177,7 +177,9 @@ class Session:
                 draw_own_report([outcome.directory], outcome.directory, quiet=config.quiet)
         return outcome
 
-    def _watched(self, config: ConcurrentConfig, run: Run, companion: Companion | None) -> RunOutcome:
+    def _watched(
+        self, config: ConcurrentConfig, run: Run, companion: Companion | None, others: tuple[int, ...]
+    ) -> RunOutcome:
         in_flight = InFlight()
 
         def announce(stage: str) -> None:
@@ -191,7 +193,7 @@ class Session:
             contextlib.ExitStack() as beside,
         ):
             more = () if companion is None else (beside.enter_context(companion.watching(run.directory)),)
-            outcome = run.execute(stop=self.stop, observers=(display, in_flight, *more))
+            outcome = run.execute(stop=self.stop, observers=(display, in_flight, *more), beside=others)
         self.interrupted = self.interrupted or came.interrupted
         return outcome
 

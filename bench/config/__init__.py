@@ -3,7 +3,7 @@
 from bench.config.limits import Backoff
 from bench.config.load import DEFAULT_CONCURRENCY, MAX_CONCURRENCY, MAX_RATE_PER_S, MODES, ClientName
 from bench.config.real import Profile
-from bench.config.whole import ConcurrentConfig
+from bench.config.whole import ConcurrentConfig, TraceTo
 from bench.config.work import MAX_VERSIONS, SOURCES
 from bench.settings import MAX_TIMEOUT_S
 
@@ -19,4 +19,5 @@ __all__ = [
     "ClientName",
     "ConcurrentConfig",
     "Profile",
+    "TraceTo",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.config.real import RealWorkSettings
+from bench.providers import PROVIDERS, Patience
 from bench.settings import MAX_TIMEOUT_S, about
 
 if TYPE_CHECKING:
@@ -19,15 +20,26 @@ def _limit(help_text: str) -> Mapping[str, Any]:
     return about(help_text, group="Limits", above=0, at_most=MAX_TIMEOUT_S)
 
 
+def _patience(help_text: str, name: str) -> Mapping[str, Any]:
+    """Return the same of one whose default is as long as the provider takes."""
+    hosted, local = (getattr(patience, name) for patience in (Patience(), PROVIDERS["local"].patience))
+    return _limit(f"{help_text} (default: {hosted:g}; the local model: {local:g})")
+
+
 @dataclass(frozen=True, kw_only=True)
 class LimitSettings(RealWorkSettings):
     """What to run, how, whom to ask, and within which limits. Times are in seconds."""
 
-    timeout: float = field(
-        default=300.0, metadata=_limit("longest time for a task, all its attempts and waits together, in seconds")
+    timeout: float | None = field(
+        default=None,
+        metadata=_patience("longest time for a task, all its attempts and waits together, in seconds", "task_s"),
     )
-    ttft_timeout: float = field(default=60.0, metadata=_limit("longest wait for an attempt's first token, in seconds"))
-    idle_timeout: float = field(default=60.0, metadata=_limit("longest silence within an answer, in seconds"))
+    ttft_timeout: float | None = field(
+        default=None, metadata=_patience("longest wait for an attempt's first token, in seconds", "first_token_s")
+    )
+    idle_timeout: float | None = field(
+        default=None, metadata=_patience("longest silence within an answer, in seconds", "next_token_s")
+    )
     connect_timeout: float = field(default=5.0, metadata=_limit("longest time to connect, in seconds"))
     retries: int = field(default=3, metadata=about("attempts after the first", group="Limits", at_least=0, at_most=100))
     retry_delay: float = field(

@@ -11,7 +11,7 @@ from bench.errors import ConfigError
 from bench.records import LoadModel, Mode
 from bench.settings import MAX_TIMEOUT_S, Arrival, Transport, about
 
-ClientName = Literal["openai", "lean", "scripted"]
+ClientName = Literal["openai", "lean", "scripted", "service-direct", "service-pooled"]
 
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
@@ -96,7 +96,8 @@ class LoadSettings(WorkSettings):
         default="openai",
         metadata=about(
             "who sends the requests; openai is the SDK as applications use it, lean costs a fiftieth of it and is for "
-            "measuring endpoints, scripted sends none and answers at once: it shows what the harness itself costs",
+            "measuring endpoints, scripted sends none and answers at once: it shows what the harness itself costs, "
+            "service-direct and service-pooled have `serve` at --base-url do each request as a task (asyncio, hybrid)",
             group="How",
         ),
     )
@@ -126,6 +127,10 @@ class LoadSettings(WorkSettings):
             raise ConfigError(
                 f"--mode serial has one request in flight, got --concurrency {self.concurrency}",
                 "leave --concurrency out, or choose another --mode",
+            )
+        if self.client.startswith("service-") and self.mode not in {"asyncio", "hybrid"}:
+            raise ConfigError(
+                f"--client {self.client} is for an event loop, got --mode {self.mode}", "choose --mode asyncio"
             )
         if self.processes is not None and self.mode != "hybrid":
             raise ConfigError(

@@ -63,6 +63,14 @@ class RealWorkSettings(WhomSettings):
             at_most=MAX_TIMEOUT_S,
         ),
     )
+    warm_first: bool = field(
+        default=False,
+        metadata=about(
+            "let the first request over each provider and key be answered before the others go: a provider that keeps "
+            "what prompts have in common need not read it for each of them",
+            group="Real work",
+        ),
+    )
 
     @property
     def caches(self) -> bool:
@@ -77,7 +85,7 @@ class RealWorkSettings(WhomSettings):
     def _check_profile(self) -> None:
         """Refuse in a measurement what would colour it, and the delay of a race where there is none."""
         if self.profile == "bench":
-            for name in ("cache", "adaptive", "race"):
+            for name in ("cache", "adaptive", "race", "warm_first"):
                 if getattr(self, name):
                     raise ConfigError(
                         f"{option_name(name)} is for --profile prod, got --profile bench: it would not be the provider "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import get_type_hints
+from typing import Literal, get_type_hints
 
 from bench.config.limits import LimitSettings
 from bench.settings import LogLevel, about, check_kind, check_range, option_name
+
+TraceTo = Literal["langsmith", "otlp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +46,18 @@ class ConcurrentConfig(LimitSettings):
     )
     trace: bool | None = field(
         default=None,
-        metadata=about(
-            "send traces to LangSmith while the run goes on (default: as LANGSMITH_TRACING says)", group="Output"
-        ),
+        metadata=about("send traces while the run goes on (default: as LANGSMITH_TRACING says)", group="Output"),
     )
     trace_sample: float = field(
         default=1.0,
         metadata=about("share of the tasks whose traces are sent, from 0 to 1", group="Output", at_least=0, at_most=1),
+    )
+    trace_to: TraceTo = field(
+        default="langsmith",
+        metadata=about(
+            "who takes the traces: LangSmith, or whatever speaks OTLP over HTTP at OTEL_EXPORTER_OTLP_ENDPOINT",
+            group="Output",
+        ),
     )
     env_file: Path | None = field(
         default=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +11,7 @@ import msgspec
 from bench.engines.bell import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from bench.clock import Clock
     from bench.records import TaskResult
@@ -22,6 +23,10 @@ class Pause(msgspec.Struct, frozen=True, gc=False):
     """There is no task to begin before this instant, unless another one comes back first."""
 
     until_ns: int
+
+
+#: Calls what it is given at the end of the present turn of a loop.
+AtTurnsEnd = Callable[[Callable[[], None]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,9 @@ class Job:
         ready: To be called once, when all slots stand ready and before the first draw.
         worker_cpu: Takes the CPU seconds of a worker process that ended.
         canary: Takes what the client added to a canary's first token, in seconds.
+        by_turns: Inside the block that it returns, what one turn of the engine's loop draws and emits is kept together,
+            at the turn's end; `draw` and `emit` are then called from that loop's thread alone. Outside it is kept when
+            they return.
         bell: Rings when a pause may be over before its time.
     """
 
@@ -52,6 +60,7 @@ class Job:
     ready: Callable[[], None]
     worker_cpu: Callable[[float], None]
     canary: Callable[[float], None]
+    by_turns: Callable[[AtTurnsEnd], AbstractContextManager[None]]
     bell: Bell = field(default_factory=Bell)
 
 

@@ -50,7 +50,7 @@ async def _run(job: Job) -> None:
     try:
         job.ready()
         slots += [loop.create_task(_slot(job, worker, client, pauses, number)) for number in range(job.slots)]
-        with job.stop.watched(on_stop), pauses.heard():
+        with job.stop.watched(on_stop), pauses.heard(), job.by_turns(loop.call_soon):
             async with canary_on_loop(job.spec, job.clock, job.canary):
                 await asyncio.wait(slots)
     finally:

@@ -21,7 +21,7 @@ from bench.errors import WorkerError
 from bench.logcontext import replay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.engines._base import Job
     from bench.worker import WorkerSpec
@@ -91,6 +91,8 @@ class _Pool:
         self._next_check_ns = 0
         #: Until when there is no task to begin, though there may be later.
         self._paused_until_ns: int | None = None
+        #: What is to be done at the end of this turn.
+        self._at_turns_end: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -107,7 +109,7 @@ class _Pool:
 
     def serve(self) -> None:
         """Start the workers, feed them until there is nothing left, and see each of them off."""
-        with self._job.stop.watched(self._wake):
+        with self._job.stop.watched(self._wake), self._job.by_turns(self._at_turns_end.append):
             for place in range(len(self._shares)):
                 if self._job.stop.draining:
                     break
@@ -122,6 +124,11 @@ class _Pool:
                 if self._paused_until_ns is not None and self._running:
                     self._feed(self._workers)
                 self._kill_overdue()
+                self._end_turn()
+
+    def _end_turn(self) -> None:
+        while self._at_turns_end:
+            self._at_turns_end.pop()()
 
     def _wait_s(self) -> float:
         if self._paused_until_ns is None:
@@ -207,6 +214,8 @@ class _Pool:
         hungry = workers
         while hungry:
             hungry = [worker for worker in hungry if worker.free and self._give_one(worker)]
+        # Here, so that tasks are kept before they are sent.
+        self._end_turn()
         for worker in workers:
             worker.send_given()
             if not worker.given and self._paused_until_ns is None:

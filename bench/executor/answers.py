@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from bench.cache import CachedAnswer
 from bench.clients._base import Reply
 from bench.policy.pool import Outcome
-from bench.records import RateLimits
 
 if TYPE_CHECKING:
     from bench.records import Attempt, Task, TaskResult
-
-_NOTHING_SAID: Final = RateLimits()
 
 #: A token is rarely less than so many characters of English, and rarely more than one of Chinese.
 _CHARACTERS_PER_TOKEN: Final = 3
@@ -21,19 +20,19 @@ _CHARACTERS_PER_TOKEN: Final = 3
 _UNBOUNDED_TOKENS: Final = 1024
 
 
-def outcome_of(attempt: Attempt, result: TaskResult | None, *, retried: bool) -> Outcome:
+def outcome_of(attempt: Attempt, result: TaskResult | None, *, retried: bool, beaten: bool) -> Outcome:
     """Return what a call tells about its route.
 
     Args:
         attempt: The call.
         result: The record that it decided, if it did.
         retried: Whether it followed a refusal of the same task.
+        beaten: Whether it was the first of a race that another one won.
     """
     tokens = None
     if result is not None and result.completion_tokens is not None:
         tokens = result.completion_tokens + (result.prompt_tokens or 0)
     first_s = attempt.first_content_s
-    said = attempt.rate_limits or _NOTHING_SAID
     return Outcome(
         status=attempt.status,
         latency_s=attempt.end_s - attempt.sent_s,
@@ -42,12 +41,8 @@ def outcome_of(attempt: Attempt, result: TaskResult | None, *, retried: bool) ->
         ttft_s=None if first_s is None else first_s - attempt.sent_s,
         tokens=tokens,
         retried=retried,
-        limit_requests=said.limit_requests,
-        limit_tokens=said.limit_tokens,
-        remaining_requests=said.remaining_requests,
-        remaining_tokens=said.remaining_tokens,
-        reset_requests_s=said.reset_requests_s,
-        reset_tokens_s=said.reset_tokens_s,
+        beaten=beaten,
+        said=attempt.rate_limits or None,
     )
 
 
@@ -55,33 +50,14 @@ def answer_of(result: TaskResult) -> CachedAnswer | None:
     """Return what is worth keeping of a record: a whole answer, or nothing."""
     if result.status != "ok" or result.content is None or result.finish_reason is None:
         return None
-    answer = CachedAnswer(
-        content=result.content,
-        finish_reason=result.finish_reason,
-        prompt_tokens=result.prompt_tokens,
-        completion_tokens=result.completion_tokens,
-        reasoning_tokens=result.reasoning_tokens,
-        token_source=result.token_source,
-        server_model=result.server_model,
-        provider=result.provider,
-        model=result.model,
-    )
+    # The fields of all three have the same names.
+    answer = msgspec.convert(result, CachedAnswer, from_attributes=True)
     return answer if answer.storable else None
 
 
 def reply_of(answer: CachedAnswer, now_ns: int) -> Reply:
     """Return a kept answer as if it had come just now."""
-    return Reply(
-        sent_ns=now_ns,
-        end_ns=now_ns,
-        content=answer.content,
-        finish_reason=answer.finish_reason,
-        prompt_tokens=answer.prompt_tokens,
-        completion_tokens=answer.completion_tokens,
-        reasoning_tokens=answer.reasoning_tokens,
-        token_source=answer.token_source,
-        server_model=answer.server_model,
-    )
+    return msgspec.convert({**msgspec.structs.asdict(answer), "sent_ns": now_ns, "end_ns": now_ns}, Reply)
 
 
 def estimated_tokens(task: Task) -> int:

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from bench.cache import CachedAnswer
     from bench.clock import Clock
+    from bench.errors import CallError
     from bench.executor.known import KnownAnswers
-    from bench.executor.ledger import Ledger
-    from bench.policy.pool import Change, Pool
+    from bench.executor.source import Source
+    from bench.policy.pool import Change, Pool, RouteState
     from bench.policy.retry import RetryPolicy
     from bench.stop import StopSignal
     from bench.worker import Assignment, WorkerSpec
@@ -59,9 +60,10 @@ class Dispatching:
         hedge_delay_s: How long such a call is waited for; None for what its provider usually takes.
         changed: Takes what has changed about the routes.
         rung: Called when a task came back.
+        is_shown: Whether answers are shown as they arrive.
     """
 
-    ledger: Ledger
+    ledger: Source
     pool: Pool
     retry: RetryPolicy
     known: KnownAnswers | None
@@ -69,6 +71,7 @@ class Dispatching:
     hedge_delay_s: float | None
     changed: Callable[[list[Change]], None]
     rung: Callable[[], None]
+    is_shown: bool = False
 
 
 class Dispatcher:
@@ -127,6 +130,22 @@ class Dispatcher:
                 self._put_off(under_way, ended, wait_s)
             self._parts.changed(self._pool.take_changes())
         self._parts.rung()
+
+    def withdraw(self, task_id: str, why: CallError) -> bool:
+        """Record a task that waits as given up; return whether one waits here: it may be under way, or not drawn."""
+        with self._lock:
+            waiting = self._taken_out(task_id)
+            if waiting is None:
+                return False
+            given_up = self._endings.cancelled(waiting.assignment, self._clock.now_ns(), why)
+            self._finish(waiting, given_up, given_up)
+        self._parts.rung()
+        return True
+
+    def routes(self) -> tuple[RouteState, ...]:
+        """Return how each route stands now."""
+        with self._lock:
+            return self._pool.snapshot(self._clock.now_ns() / NS_PER_S)
 
     def close(self) -> None:
         """Record what still waits as cancelled: where a run was cut short no slot may have come to draw again."""
@@ -209,6 +228,8 @@ class Dispatcher:
 
     def _wait_s(self, ended: TaskResult) -> float | None:
         """Return how long a task that failed waits for another attempt, or None if it is over."""
+        if self._parts.is_shown and ended.content is not None:
+            return None  # another answer would begin anew, and what was shown cannot be taken back
         now_ns = self._clock.now_ns()
         return again(
             self._parts.retry,
@@ -247,6 +268,15 @@ class Dispatcher:
             waiting = heapq.heappop(self._waiting)[2]
             cancelled = self._endings.cancelled(waiting.assignment, now_ns)
             self._finish(waiting, cancelled, cancelled)
+
+    def _taken_out(self, task_id: str) -> Waiting | None:
+        """Return a task that waits, for its time or for the answer of another, which it does no more."""
+        for place, (_, _, waiting) in enumerate(self._waiting):
+            if waiting.assignment.task.task_id == task_id:
+                del self._waiting[place]
+                heapq.heapify(self._waiting)
+                return waiting
+        return None if self._parts.known is None else self._parts.known.leave(task_id)
 
     def _wait_until(self, due_ns: int, waiting: Waiting) -> None:
         self._added += 1

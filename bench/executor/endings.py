@@ -56,9 +56,9 @@ class Endings:
         """Return the record of a task that nobody may be asked for."""
         return self._recorder.lost(assignment, now_ns, CallError("auth", reason), self._who)
 
-    def cancelled(self, assignment: Assignment, now_ns: int) -> TaskResult:
-        """Return the record of a task that waited when the run was stopped."""
-        return self._recorder.lost(assignment, now_ns, _STOPPED, self._who)
+    def cancelled(self, assignment: Assignment, now_ns: int, why: CallError = _STOPPED) -> TaskResult:
+        """Return the record of a task that was given up while it waited."""
+        return self._recorder.lost(assignment, now_ns, why, self._who)
 
     def since_s(self, started_s: float, now_ns: int) -> float:
         """Return how long ago an instant of a record was, in seconds."""

@@ -88,6 +88,16 @@ class KnownAnswers:
             return Turn.ASK
         return found
 
+    def leave(self, task_id: str) -> Waiting | None:
+        """Let a task that follows another wait no more, and return it; None where it follows none."""
+        for followers in self._followers.values():
+            for waiting in followers:
+                if waiting.assignment.task.task_id == task_id:
+                    followers.remove(waiting)
+                    self.following -= 1
+                    return waiting
+        return None
+
     def settle(self, waiting: Waiting, ended: TaskResult) -> list[Waiting]:
         """Keep what a task came to if it is a whole answer; return the tasks that waited for it."""
         claim, waiting.claim = waiting.claim, None

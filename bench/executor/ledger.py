@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from bench.clock import NS_PER_S
 from bench.errors import BenchError, RunError
 from bench.policy.overload import OVERLOADED
-from bench.records import ErrorInfo, Glimpse, Status
+from bench.records import Glimpse
 from bench.worker import Assignment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bench.clock import Clock
+    from bench.engines._base import AtTurnsEnd
     from bench.executor.arrivals import Schedule
     from bench.journal import Journal
     from bench.observers import Observer
     from bench.policy.giving_up import GivingUp
-    from bench.policy.overload import Overload
     from bench.records import Task, TaskResult
     from bench.stop import StopSignal
 
-
-class _Ended(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a TaskResult that tell whether tasks wait longer and longer."""
-
-    scheduled_s: float
-    first_token_s: float | None
-    ended_s: float
-
-
-class _Failed(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a TaskResult that tell whether and why a task failed."""
-
-    status: Status
-    error: ErrorInfo | None
+#: What is looked at of a result: the record itself where this process made it.
+_Ended: TypeAlias = "Glimpse | TaskResult"
 
 
 class Ledger:
     """Hands out tasks and takes in results, for any number of threads; the first error stops the run and is kept.
 
+    What is drawn and emitted is written at once, or by turns (see `by_turns`).
+
     Args:
         tasks: The tasks, in order; drawn one at a time and never ahead.
-        journal: Keeps each task before it is handed out and each result before it is shown.
+        journal: Keeps each task and each result before anybody hears of it.
         observers: Told of both.
         clock: Stamps when a slot asked.
         stop: Once it drains no task is handed out; cancelled here on an error.
@@ -68,13 +59,17 @@ class Ledger:
         self._clock = clock
         self._stop = stop
         self._arrivals = arrivals
+        self._overload = None if arrivals is None else arrivals.overload
         self._giving_up: GivingUp | None = None
         self._zero_ns = clock.now_ns()
         self._lock = threading.Lock()
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Glimpse).decode
-        self._decode_ended = msgspec.json.Decoder(_Ended).decode
-        self._decode_failed = msgspec.json.Decoder(_Failed).decode
+        self._at_turns_end: AtTurnsEnd | None = None
+        #: What is to be written: tasks, results as lines, and what is to be told of these.
+        self._drawn: list[Task] = []
+        self._lines: list[bytes] = []
+        self._ended: list[_Ended] = []
         self.error: BenchError | None = None
 
     def __repr__(self) -> str:
@@ -89,6 +84,20 @@ class Ledger:
         """Start the schedule of an open loop: its zero is now."""
         self._zero_ns = self._clock.now_ns()
 
+    @contextlib.contextmanager
+    def by_turns(self, at_turns_end: AtTurnsEnd) -> Iterator[None]:
+        """Inside the block, write what one turn of a loop draws and emits at its end, with one write a file.
+
+        A process that is killed in between has sent tasks that are not in the workload's file: a resume reads them from
+        their source and does them, like all that have no record.
+        """
+        self._at_turns_end = at_turns_end
+        try:
+            yield
+        finally:
+            self._at_turns_end = None
+            self._keep()
+
     def draw(self) -> Assignment | None:
         """Return the next task, or None when there is none or the run is draining.
 
@@ -96,62 +105,104 @@ class Ledger:
         """
         scheduled_ns = self._clock.now_ns()
         with self._lock:
-            # After an error the stop is on its way, in a thread of its own.
-            if self._stop.draining or self.error is not None:
+            if self._is_over():
                 return None
             try:
                 task = next(self._tasks, None)
                 if task is None:
                     return None
-                self._journal.drew(task)
                 if self._arrivals is not None:
-                    scheduled_ns = self._zero_ns + int(next(self._arrivals.times_s) * NS_PER_S)
-                    if self._arrivals.overload is not None:
-                        self._arrivals.overload.arrived((scheduled_ns - self._arrivals.origin_ns) / NS_PER_S)
+                    scheduled_ns = self._arrival_ns(self._arrivals)
             except BenchError as error:
                 self._fail(error)
                 return None
-        for observer in self._observers:
-            observer.drawn()
+            self._drawn.append(task)
+            drawn, seen = self._settled()
+            if self.error is not None:
+                return None
+        self._tell(drawn, seen)
         return Assignment(task=task, scheduled_ns=scheduled_ns)
 
     def emit(self, result: TaskResult | bytes) -> None:
         """Keep a result and show it; one that comes from another process is encoded already."""
-        line = result if isinstance(result, bytes) else self._encode(result)
+        ended: _Ended
+        if isinstance(result, bytes):
+            line, ended = result, self._decode(result)
+        else:
+            line, ended = self._encode(result), result
         with self._lock:
-            try:
-                self._journal.append(line)
-            except BenchError as error:
-                self._fail(error)
-                return
-            if self._arrivals is not None and self._arrivals.overload is not None:
-                self._look_at(self._arrivals.overload, result)
-            if self._giving_up is not None:
-                self._count(self._giving_up, result)
-        if self._observers:
-            seen = self._decode(result) if isinstance(result, bytes) else result
-            for observer in self._observers:
-                observer.recorded(seen)
+            self._lines.append(line)
+            self._ended.append(ended)
+            drawn, seen = self._settled()
+            self._judge(ended)
+        self._tell(drawn, seen)
 
     def stop_for(self, error: BenchError) -> None:
         """Stop the intake of a run whose other tasks would fare no better; what is in flight goes on."""
         with self._lock:
             self._fail(error, self._stop.drain)
 
-    def _look_at(self, overload: Overload, result: TaskResult | bytes) -> None:
-        """Stop the intake of a run that gets more than is answered; what is in flight goes on."""
-        ended = self._decode_ended(result) if isinstance(result, bytes) else result
-        if overload.ended(ended.scheduled_s, ended.first_token_s, ended.ended_s):
-            self._fail(RunError(OVERLOADED), self._stop.drain)
+    def _is_over(self) -> bool:
+        # After an error the stop is on its way, in a thread of its own.
+        return self._stop.draining or self.error is not None
 
-    def _count(self, giving_up: GivingUp, result: TaskResult | bytes) -> None:
-        """Stop the intake of a run whose tasks fail; what is in flight goes on."""
-        ended = self._decode_failed(result) if isinstance(result, bytes) else result
-        reason = giving_up.ended(ended.status, None if ended.error is None else ended.error.type)
-        if reason is not None:
-            self._fail(RunError(reason), self._stop.drain)
-        if giving_up.is_idle:
-            self._giving_up = None
+    def _arrival_ns(self, arrivals: Schedule) -> int:
+        """Return when the next task arrives."""
+        scheduled_ns = self._zero_ns + int(next(arrivals.times_s) * NS_PER_S)
+        if arrivals.overload is not None:
+            arrivals.overload.arrived((scheduled_ns - arrivals.origin_ns) / NS_PER_S)
+        return scheduled_ns
+
+    def _judge(self, ended: _Ended) -> None:
+        """Stop the intake of a run that gets more than is answered, or whose tasks fail; what is in flight goes on."""
+        overload, giving_up = self._overload, self._giving_up
+        if overload is not None and overload.ended(ended.scheduled_s, ended.first_token_s, ended.ended_s):
+            self._fail(RunError(OVERLOADED), self._stop.drain)
+        if giving_up is not None:
+            reason = giving_up.ended(ended.status, None if ended.error is None else ended.error.type)
+            if reason is not None:
+                self._fail(RunError(reason), self._stop.drain)
+            if giving_up.is_idle:
+                self._giving_up = None
+
+    def _settled(self) -> tuple[int, list[_Ended]]:
+        """Write now, or see to it that the turn's end does; return how many draws and which results can be told."""
+        if self._at_turns_end is None:
+            return self._written()
+        if len(self._drawn) + len(self._lines) == 1:
+            self._at_turns_end(self._keep)
+        return 0, []
+
+    def _keep(self) -> None:
+        """Write what has come since the last time, and tell of it."""
+        with self._lock:
+            drawn, seen = self._written()
+        self._tell(drawn, seen)
+
+    def _written(self) -> tuple[int, list[_Ended]]:
+        """Write all that waits, a record never before its task; return what `_settled` does."""
+        drawn, self._drawn = self._drawn, []
+        lines, self._lines = self._lines, []
+        ended, self._ended = self._ended, []
+        recorded = self._journal.recorded
+        try:
+            if drawn:
+                self._journal.drew(*drawn)
+        except BenchError as error:
+            self._fail(error)
+        try:
+            if lines:
+                self._journal.append(*lines)
+        except BenchError as error:
+            self._fail(error)
+        return len(drawn), ended[: self._journal.recorded - recorded]
+
+    def _tell(self, drawn: int, ended: list[_Ended]) -> None:
+        for observer in self._observers:
+            for each in ended:
+                observer.recorded(each)
+            for _ in range(drawn):
+                observer.drawn()
 
     def _fail(self, error: BenchError, stop: Callable[[], None] | None = None) -> None:
         if self.error is None:

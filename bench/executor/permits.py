@@ -9,6 +9,7 @@ import msgspec
 from bench.clock import NS_PER_S
 from bench.executor.answers import estimated_tokens, outcome_of
 from bench.policy.pool import Grant
+from bench.summary.races import is_beaten
 from bench.worker.spec import Rival
 
 if TYPE_CHECKING:
@@ -59,13 +60,15 @@ class Permits:
         made = {self._route_of[each.provider, each.key]: each for each in ended.attempts[len(prior) :]}
         retried = any(each.error_type == "rate_limited" for each in prior)
         for place, grant in enumerate(waiting.grants):
+            is_first = place == 0
             attempt = made.get(grant.route)
             if attempt is not None:
                 decided = ended if attempt is ended.attempts[-1] else None
-                self._pool.back(now_s, grant, outcome_of(attempt, decided, retried=retried))
+                beaten = is_first and is_beaten(attempt, ended.status)
+                self._pool.back(now_s, grant, outcome_of(attempt, decided, retried=retried, beaten=beaten))
                 continue
-            self._pool.unused(now_s, grant)
-            if place > 0:
+            self._pool.unused(grant)
+            if not is_first:
                 self._pool.not_hedged()
         waiting.grants = []
 
@@ -78,11 +81,11 @@ class Permits:
             self._pool.not_hedged()
             return None
         if self._providers[second.route] == self._providers[first.route]:
-            self._pool.unused(now_s, second)
+            self._pool.unused(second)
             self._pool.not_hedged()
             return None
         delay_s = self._hedge_delay_s
         if delay_s is None:
             # Of a provider that is not known yet nobody can say when it takes long.
-            delay_s = self._pool.hedge_delay_s(first.route) or 0.0
+            delay_s = self._pool.hedge_delay_s(now_s, first.route) or 0.0
         return Rival(second.route, delay_s), second

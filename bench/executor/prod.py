@@ -13,6 +13,7 @@ from bench.cache import DEFAULT_MAX_AGE_S, DEFAULT_MAX_BYTES, Cache, cache_key
 from bench.clock import NS_PER_S
 from bench.executor.dispatch import Dispatcher, Dispatching
 from bench.executor.known import KnownAnswers
+from bench.executor.source import Doers
 from bench.executor.spec import retry_policy
 from bench.journal import ROUTES, LineFile
 from bench.policy.pool import Pool, PoolSettings, RouteInfo
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bench.config import ConcurrentConfig
     from bench.engines._base import Job
     from bench.executor.ledger import Ledger
+    from bench.executor.source import Source
     from bench.policy.pool import Change
     from bench.records import Task
     from bench.worker import WorkerSpec
@@ -52,6 +54,28 @@ def dispatched(config: ConcurrentConfig, job: Job, ledger: Ledger, directory: Pa
     if config.profile != "prod":
         yield job
         return
+    doers = Doers(spec=job.spec, clock=job.clock, stop=job.stop, rung=job.bell.ring)
+    with dispatching(config, doers, ledger, directory) as dispatcher:
+        yield dataclasses.replace(job, draw=dispatcher.draw, emit=dispatcher.emit)
+
+
+@contextlib.contextmanager
+def dispatching(
+    config: ConcurrentConfig, doers: Doers, ledger: Source, directory: Path, *, is_shown: bool = False
+) -> Iterator[Dispatcher]:
+    """Yield the dispatcher between tasks and those who do them, with its pool of routes and its cache.
+
+    Args:
+        config: Every setting.
+        doers: Those who do the tasks.
+        ledger: Where tasks come from and results go.
+        directory: The run's directory; what changes about the routes is kept there.
+        is_shown: Whether answers are shown as they arrive.
+
+    Raises:
+        ConfigError: The cache cannot be used.
+        JournalError: The changes cannot be kept.
+    """
     with contextlib.ExitStack() as open_files:
         known = None
         if config.caches:
@@ -59,25 +83,30 @@ def dispatched(config: ConcurrentConfig, job: Job, ledger: Ledger, directory: Pa
                 config.cache_path,
                 max_bytes=DEFAULT_MAX_BYTES,
                 max_age_s=DEFAULT_MAX_AGE_S,
-                claim_s=config.timeout + _CLAIM_MARGIN_S,
+                claim_s=doers.spec.timeout_s + _CLAIM_MARGIN_S,
             )
-            known = KnownAnswers(open_files.enter_context(cache), _keys(job.spec))
+            known = KnownAnswers(open_files.enter_context(cache), _keys(doers.spec))
         changes = LineFile(directory / ROUTES, again=True)
         open_files.callback(changes.close)
         changes.mend()
         parts = Dispatching(
             ledger=ledger,
-            pool=Pool(_routes(job.spec), PoolSettings(ceiling=job.slots, adaptive=config.adapts)),
+            pool=Pool(_routes(doers.spec), _pool_settings(config)),
             retry=retry_policy(config),
             known=known,
             race=config.race,
             hedge_delay_s=config.hedge_delay,
-            changed=_kept_in(changes, job.spec),
-            rung=job.bell.ring,
+            changed=_kept_in(changes, doers.spec),
+            rung=doers.rung,
+            is_shown=is_shown,
         )
-        dispatcher = Dispatcher(parts, job.spec, job.clock, job.stop, job.slots)
+        dispatcher = Dispatcher(parts, doers.spec, doers.clock, doers.stop, config.slots)
         open_files.callback(dispatcher.close)
-        yield dataclasses.replace(job, draw=dispatcher.draw, emit=dispatcher.emit)
+        yield dispatcher
+
+
+def _pool_settings(config: ConcurrentConfig) -> PoolSettings:
+    return PoolSettings(ceiling=config.slots, adaptive=config.adapts, by_pace=config.race, warm_first=config.warm_first)
 
 
 def _routes(spec: WorkerSpec) -> list[RouteInfo]:

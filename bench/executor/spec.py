@@ -9,6 +9,7 @@ import msgspec
 from bench.clients._base import ClientSettings, Timeouts
 from bench.policy.giving_up import GivingUp
 from bench.policy.retry import RetryPolicy
+from bench.providers import Patience
 from bench.worker import WorkerSpec
 
 if TYPE_CHECKING:
@@ -24,21 +25,22 @@ def worker_spec(
     config: ConcurrentConfig, endpoints: Sequence[Endpoint], opened: OpenRun, canary: Canary | None
 ) -> WorkerSpec:
     """Return what the workers of a segment share."""
-    max_wait_s = config.timeout if config.max_wait is None else config.max_wait
+    waits = patience(config, endpoints)
+    max_wait_s = waits.task_s if config.max_wait is None else config.max_wait
     return WorkerSpec(
         endpoints=tuple(endpoints) if config.profile == "prod" else _without_limits(endpoints),
         client=ClientSettings(
             client=config.client,
             transport=_transport(config),
             slots=config.slots,
-            timeouts=Timeouts(ttft_s=config.ttft_timeout, idle_s=config.idle_timeout, connect_s=config.connect_timeout),
+            timeouts=Timeouts(ttft_s=waits.first_token_s, idle_s=waits.next_token_s, connect_s=config.connect_timeout),
             reads_limits=config.profile == "prod",
         ),
         # In prod a worker makes one attempt, and the dispatcher decides on another.
         retry=msgspec.structs.replace(retry_policy(config), retries=0)
         if config.profile == "prod"
         else retry_policy(config),
-        timeout_s=config.timeout,
+        timeout_s=waits.task_s,
         max_wait_s=max_wait_s if config.load_model == "open" else None,
         stream=config.stream,
         mode=config.mode,
@@ -49,6 +51,21 @@ def worker_spec(
         seed=config.seed,
         canary=canary,
         traced_run=opened.journal.manifest.run_id if config.trace else None,
+    )
+
+
+def patience(config: ConcurrentConfig, endpoints: Sequence[Endpoint]) -> Patience:
+    """Return how long is waited: as the configuration says, else as the slowest of those who are asked needs."""
+    given = {
+        "task_s": config.timeout,
+        "first_token_s": config.ttft_timeout,
+        "next_token_s": config.idle_timeout,
+    }
+    return Patience(
+        **{
+            name: max(getattr(each.patience, name) for each in endpoints) if value is None else value
+            for name, value in given.items()
+        }
     )
 
 
@@ -75,6 +92,8 @@ def _transport(config: ConcurrentConfig) -> str:
             return config.transport if on_loop else "httpx2"
         case "lean":
             return "protocol" if on_loop else "socket"
+        case "service-direct" | "service-pooled":
+            return "httpx2"
         case "scripted":
             return "none"
         case _:

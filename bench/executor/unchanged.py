@@ -76,10 +76,25 @@ def check_kept(run: Path, manifest: RunManifest, config: ConcurrentConfig, endpo
             f"{run} was begun in {_loop(manifest.load_model)} loop, got settings of {_loop(config.load_model)} one",
             "give or leave out --rate and --arrival-times as they were",
         )
+    check_asked(manifest, endpoints)
+
+
+def check_asked(manifest: RunManifest, endpoints: Sequence[Endpoint]) -> None:
+    """Refuse to let others answer what is left of a run than those who have answered until now.
+
+    Args:
+        manifest: The run.
+        endpoints: Who would be asked.
+
+    Raises:
+        ConfigError: They are others, or their models are; names both.
+    """
     stored = _asked(manifest.routes or (manifest.endpoint,))
     now = _asked({name: getattr(each, name) for name in _ASKED} for each in endpoints)
     if stored != now:
-        raise ConfigError(f"{run} was begun with {_listed(stored)}, it would go on with {_listed(now)}", _HINT)
+        raise ConfigError(
+            f"{manifest.run_id} was begun with {_listed(stored)}, it would go on with {_listed(now)}", _HINT
+        )
 
 
 def _asked(routes: Iterable[Mapping[str, object]]) -> list[tuple[object, ...]]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 #: The estimate's own assumptions, in seconds; the first block corrects the time that is left.
 _COMMAND_S: Final = 1.2
 _PROCESS_S: Final = 0.06
-_CPU_S: Final[Mapping[str, float]] = {"openai": 6e-3, "lean": 2e-4, "scripted": 1e-4}
+_CPU_S: Final[Mapping[str, float]] = {"openai": 6e-3, "lean": 2e-4, "scripted": 1e-4} | dict.fromkeys(
+    ("service-direct", "service-pooled"), 6e-3
+)
 
 #: A cell has at least this many tasks: less has no median.
 _MIN_TASKS: Final = 16

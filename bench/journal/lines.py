@@ -34,7 +34,7 @@ _LONGEST_MANIFEST_BYTES: Final = 1 << 26
 
 
 class LineFile:
-    """A file to which whole lines are appended, each with one write; not thread-safe but for `sync`.
+    """A file to which whole lines are appended; not thread-safe but for `sync`.
 
     Args:
         path: The file.
@@ -92,23 +92,27 @@ class LineFile:
         self._whole_bytes = whole
         return aside
 
-    def append(self, line: bytes) -> None:
-        r"""Append a line, given without its `\n`; it is in the operating system's hands on return.
+    def append(self, *lines: bytes) -> None:
+        r"""Append lines, given without their `\n`, with one write; they are in the operating system's hands on return.
 
         Raises:
-            JournalError: The disk is full or gone; what was written before is whole.
+            JournalError: The disk is full or gone. What was written before is whole, and so are the first of these
+                lines, as far as they fitted: `lines` counts them.
         """
-        data = line + b"\n"
+        data = b"\n".join((*lines, b""))
+        written = 0
         try:
-            written = os.write(self._descriptor, data)
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
+            written = data.rfind(b"\n", 0, written) + 1
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._whole_bytes)
+                os.ftruncate(self._descriptor, self._whole_bytes + written)
+            self._whole_bytes += written
+            self.lines += data.count(b"\n", 0, written)
             raise self._failed(error) from error
-        self._whole_bytes += len(data)
-        self.lines += 1
+        self._whole_bytes += written
+        self.lines += len(lines)
 
     def sync(self) -> None:
         """Bring what was appended to the disk; from any thread, while another one appends.

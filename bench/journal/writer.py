@@ -109,16 +109,15 @@ class Journal:
         self.manifest = manifest
         self._save_manifest()
 
-    def drew(self, task: Task) -> None:
-        """Keep a task before it is sent."""
-        if self._known:
-            self._known -= 1
-            return
-        self._workload.append(self._encoder.encode(task))
+    def drew(self, *tasks: Task) -> None:
+        """Keep tasks that were drawn, but for those that are in the file since before the run was reopened."""
+        known = min(self._known, len(tasks))
+        self._known -= known
+        self._workload.append(*map(self._encoder.encode, tasks[known:]))
 
-    def append(self, line: bytes) -> None:
-        """Keep a TaskResult, encoded as JSON."""
-        self._tasks.append(line)
+    def append(self, *lines: bytes) -> None:
+        """Keep TaskResults, encoded as JSON; where not all of them fitted, `recorded` counts those that did."""
+        self._tasks.append(*lines)
 
     @contextlib.contextmanager
     def syncing(self, on_failure: Callable[[], object]) -> Iterator[None]:

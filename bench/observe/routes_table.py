@@ -51,11 +51,11 @@ def _cells(row: RouteRow) -> dict[str, str]:
 
 
 def route_notes(summary: Summary) -> list[Text]:
-    """Return the lines below the table: keys that are not accepted, what it cost, what races cost."""
+    """Return the lines below the table: keys that are not accepted, costs, races, and what servers say."""
     routes = summary.routes
     said = [words for row in routes for words in (row.warning, _refusals(row)) if words]
     warnings = [Text(printable(f"warning: {words}"), style="yellow") for words in said]
-    notes = [said for said in (_cost(routes), _races(summary)) if said]
+    notes = [said for said in (_cost(routes), _races(summary), *map(_said, routes)) if said]
     return [*warnings, *(Text(said) for said in notes)]
 
 
@@ -68,6 +68,13 @@ def _refusals(row: RouteRow) -> str:
         f"{row.name} refused {_of_things(refused, 'request')} (429), and takes about {row.learnt_in_flight:,} at once: "
         "--concurrency or in_flight in the providers' file keeps to that from the start"
     )
+
+
+def _said(row: RouteRow) -> str:
+    """Return the rates that a server named in its answers."""
+    rates = ((row.learnt_requests_per_min, "requests a minute"), (row.learnt_tokens_per_min, "tokens a minute"))
+    said = " and ".join(f"{value:,.10g} {words}" for value, words in rates if value is not None)
+    return printable(f"{row.name} says that it allows {said}") if said else ""
 
 
 def _cost(routes: Sequence[RouteRow]) -> str:

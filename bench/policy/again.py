@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Final
 
-from bench.policy.retry import GiveUp, next_wait
+from bench.errors import SERVERS_FAULT
+from bench.policy.retry import GiveUp, jitter, next_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 
 #: Failures that are the route's own affair: it is rested, and the task goes elsewhere or waits, until its time is up.
 _OF_ROUTE: Final = frozenset({"rate_limited", "auth"})
-
-#: Failures that another provider may not share, though trying the same one again is useless.
-_OF_PROVIDER: Final = frozenset({"not_found"})
-
-#: With time left for the task it was the provider's own limit that passed, which is shorter.
-_OF_ATTEMPT: Final = frozenset({"timeout_total"})
 
 
 def again(
@@ -49,7 +43,7 @@ def again(
     asked_s = failures[-1].retry_after_s if failures else None
     counted = sum(1 for each in failures if each.error_type not in _OF_ROUTE)
     elsewhere = providers.keys() - {each.provider for each in failures}
-    if counted > policy.retries or not (error.type in _OF_ROUTE or _is_mendable(error, has_others=bool(elsewhere))):
+    if not policy.allows(counted) or not _is_mendable(error, has_others=bool(elsewhere)):
         return None
     if any(providers[name] for name in elsewhere):
         return 0.0
@@ -65,10 +59,14 @@ def again(
         retryable=True,
         retry_after_s=asked_s,
         left_s=left_s,
-        draw=random.Random(f"{seed}/{ended.task_id}/{len(ended.attempts)}").random(),  # noqa: S311 - jitter
+        draw=jitter(seed, ended.task_id, len(ended.attempts)),
     )
     return None if isinstance(wait_s, GiveUp) else wait_s
 
 
 def _is_mendable(error: ErrorInfo, *, has_others: bool) -> bool:
-    return error.retryable or error.type in _OF_ATTEMPT or (has_others and error.type in _OF_PROVIDER)
+    """Say whether another attempt may succeed: here, or where there is somebody else, there."""
+    if error.retryable or error.type in _OF_ROUTE or (has_others and error.type in SERVERS_FAULT):
+        return True
+    # With time left for the task it was the provider's own limit that passed, which is shorter.
+    return error.type == "timeout_total"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Final
 
 import msgspec
@@ -31,6 +32,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     backoff: Backoff = "exponential"
     cap_s: float = DEFAULT_CAP_S
 
+    def allows(self, failed: int) -> bool:
+        """Say whether a task that has failed so many times may be tried again."""
+        return failed <= self.retries
+
 
 class GiveUp(msgspec.Struct, frozen=True):
     """No further attempt, and why in words for the record (empty where the failure speaks for itself)."""
@@ -50,6 +55,11 @@ def backoff_s(policy: RetryPolicy, failed: int, draw: float) -> float:
     return draw * min(policy.cap_s, policy.delay_s * 2.0 ** min(failed - 1, 63))
 
 
+def jitter(seed: int, task_id: str, made: int) -> float:
+    """Return the draw in [0, 1) for the wait after a task's `made`-th attempt: the same in every run with this seed."""
+    return random.Random(f"{seed}/{task_id}/{made}").random()  # noqa: S311 - no secret
+
+
 def next_wait(
     policy: RetryPolicy, *, failed: int, retryable: bool, retry_after_s: float | None, left_s: float, draw: float
 ) -> float | GiveUp:
@@ -66,7 +76,7 @@ def next_wait(
     Returns:
         Seconds to wait, never less than `retry_after_s`; or `GiveUp`.
     """
-    if not retryable or failed > policy.retries:
+    if not retryable or not policy.allows(failed):
         return GiveUp()
     wait_s = backoff_s(policy, failed, draw)
     if retry_after_s is not None:

@@ -30,7 +30,8 @@ _KINDS: Final = {
     "dead": "key not accepted",
     "rest": "rest",
     "cooldown": "pause",
-    "rate": "rate",
+    "requests_per_min": "requests a minute",
+    "tokens_per_min": "tokens a minute",
     "limit": "limit",
     "revived": "back",
 }
@@ -40,6 +41,7 @@ _INTRO: Final = (
     "Cost: of the answers; nobody tells what a failed call costs. Waited: the time of tasks between an attempt and one "
     "here."
 )
+_LEARNT: Final = " Learnt: the limits that a server said, or kept to with 429."
 _RACED: Final = " Given up: another provider had the answer first; what such a call costs is not in the cost, either."
 
 
@@ -53,17 +55,21 @@ def route_tables(shown: Sequence[ShownRun]) -> tuple[Table, ...]:
 
 def _routes(working: Sequence[ShownRun]) -> Table:
     raced = any(item.run.summary.hedges for item in working)
+    learnt = any(row.learnt for item in working for row in item.run.summary.routes)
     return Table(
         name="routes",
         title="Providers",
-        intro=_INTRO + (_RACED if raced else ""),
+        intro=_INTRO + (_RACED if raced else "") + (_LEARNT if learnt else ""),
         columns=(
             *texts(*_run_column(working), "provider"),
             *figures("calls", "ok", "failed", *(("given up",) if raced else ())),
             *figures("p50", "p95", "tokens in", "tokens out", "cost", "pauses", "waited"),
+            *texts(*(("learnt",) if learnt else ())),
         ),
         rows=tuple(
-            (*_run(item, working), *_row(row, raced=raced)) for item in working for row in item.run.summary.routes
+            (*_run(item, working), *_row(row, raced=raced), *(cells(row.learnt) if learnt else ()))
+            for item in working
+            for row in item.run.summary.routes
         ),
     )
 
@@ -200,4 +206,4 @@ def _moved(change: _Change) -> str:
         return f"for {seconds(change.end_s - first.at_s)}"
     if first.after is None:
         return ""
-    return f"{first.after:,g}" if first.before is None else f"{first.before:,g} to {first.after:,g}"
+    return f"{first.after:,.10g}" if first.before is None else f"{first.before:,.10g} to {first.after:,.10g}"

@@ -74,6 +74,8 @@ class RouteRow(msgspec.Struct, frozen=True, kw_only=True):
         wait_s: Time that tasks waited between an attempt and one over this route.
         refused_key: The key was not accepted, and not afterwards either.
         learnt_in_flight: Requests at once that its limit stood at in the end, where a 429 had lowered it; else None.
+        learnt_requests_per_min: Requests a minute that the server said last that it allows; None where it did not.
+        learnt_tokens_per_min: The same in tokens.
     """
 
     provider: str
@@ -101,11 +103,23 @@ class RouteRow(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float
     refused_key: bool
     learnt_in_flight: int | None = None
+    learnt_requests_per_min: float | None = None
+    learnt_tokens_per_min: float | None = None
 
     @property
     def name(self) -> str:
         """The provider, and the key where it has several."""
         return f"{self.provider}, key {self.key + 1}" if self.keys > 1 else self.provider
+
+    @property
+    def learnt(self) -> str:
+        """Which limits the server has shown or said, in words; empty where none."""
+        found = (
+            (self.learnt_in_flight, "at once"),
+            (self.learnt_requests_per_min, "requests a minute"),
+            (self.learnt_tokens_per_min, "tokens a minute"),
+        )
+        return ", ".join(f"{value:,.10g} {words}" for value, words in found if value is not None)
 
     @property
     def warning(self) -> str | None:

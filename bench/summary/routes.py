@@ -180,6 +180,8 @@ def _row(facts: RouteFacts, tally: _Tally, changes: Sequence[RouteChange], total
         wait_s=tally.wait_s,
         refused_key=tally.last_ok_s < refused_s,
         learnt_in_flight=_learnt_in_flight(own),
+        learnt_requests_per_min=_last(own, "requests_per_min"),
+        learnt_tokens_per_min=_last(own, "tokens_per_min"),
     )
 
 
@@ -188,12 +190,20 @@ def _pauses(own: Sequence[RouteChange], kind: str) -> int:
     return len(united((change.at_s, change.at_s + (change.after or 0.0)) for change in own if change.kind == kind))
 
 
+def _last(own: Sequence[RouteChange], kind: str) -> float | None:
+    """Return what a bound was changed to last; None where it never was."""
+    return next((change.after for change in reversed(own) if change.kind == kind), None)
+
+
 def _learnt_in_flight(own: Sequence[RouteChange]) -> int | None:
     """Return where the limit of requests at once stood in the end; None where no refusal had lowered it."""
-    moves = [(each.before, each.after) for each in own if each.kind == "limit" and each.after is not None]
-    if not any(before is not None and after < before for before, after in moves):
-        return None
-    return int(moves[-1][1])
+    was_cut = any(
+        change.before is not None and change.after is not None and change.after < change.before
+        for change in own
+        if change.kind == "limit"
+    )
+    last = _last(own, "limit")
+    return int(last) if was_cut and last is not None else None
 
 
 def _cost(facts: RouteFacts, tally: _Tally) -> float | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -14,7 +13,7 @@ from bench.clients._base import Contender, Reply, Request
 from bench.clock import NS_PER_S
 from bench.errors import CallError
 from bench.logcontext import Scrubber, task_scope
-from bench.policy.retry import GiveUp, next_wait
+from bench.policy.retry import GiveUp, jitter, next_wait
 from bench.worker.record import Recorder, error_info
 
 if TYPE_CHECKING:
@@ -59,15 +58,14 @@ class _Progress:
     """How far a task got: what outlives a bug that ends its flow.
 
     Attributes:
-        assignment: The task; it has its start once it has begun.
+        assignment: The task.
         attempts: Grows with each call.
+        started_ns: When it began, once it has.
     """
 
     assignment: Assignment
-    attempts: list[Attempt] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.attempts = list(self.assignment.prior)
+    attempts: list[Attempt]
+    started_ns: int | None
 
 
 class TaskWorker:
@@ -94,7 +92,7 @@ class TaskWorker:
     def run(self, assignment: Assignment, client: SyncClient, who: WorkerId) -> TaskResult:
         """Do a task in this thread."""
         with task_scope(assignment.task.task_id):
-            progress = _Progress(assignment)
+            progress = _Progress(assignment, list(assignment.prior), assignment.started_ns)
             outcome: Reply | Outcomes | bool | None = None
             try:
                 flow = self._flow(progress, who)
@@ -116,7 +114,7 @@ class TaskWorker:
     async def arun(self, assignment: Assignment, client: AsyncClient, who: WorkerId) -> TaskResult:
         """Do a task on this event loop; a cancellation that the run's stop does not explain passes through."""
         with task_scope(assignment.task.task_id):
-            progress = _Progress(assignment)
+            progress = _Progress(assignment, list(assignment.prior), assignment.started_ns)
             outcome: Reply | Outcomes | bool | None = None
             try:
                 flow = self._flow(progress, who)
@@ -167,7 +165,7 @@ class TaskWorker:
                 started_ns = max(scheduled_ns, self._clock.now_ns())
             elif self._is_too_late(started_ns - scheduled_ns):
                 return self._recorder.lost(progress.assignment, started_ns, self._dropped, who)
-            progress.assignment = msgspec.structs.replace(progress.assignment, started_ns=started_ns)
+            progress.started_ns = started_ns
         return (yield from self._attempts(progress, started_ns, who))
 
     def _is_too_late(self, wait_ns: int) -> bool:
@@ -247,7 +245,7 @@ class TaskWorker:
             retryable=reply.error.retryable,
             retry_after_s=reply.error.retry_after_s,
             left_s=(deadline_ns - self._clock.now_ns()) / NS_PER_S,
-            draw=random.Random(f"{self._spec.seed}/{assignment.task.task_id}/{made}").random(),  # noqa: S311 - jitter
+            draw=jitter(self._spec.seed, assignment.task.task_id, made),
         )
         return "failed", error_info(reply.error, decision.reason if isinstance(decision, GiveUp) else ""), decision
 
@@ -257,5 +255,7 @@ class TaskWorker:
         # Whatever raised may have quoted the key, or text that cannot be encoded.
         text = self._scrub(f"a bug in the worker: {type(error).__name__}: {error}")
         cause = CallError("internal", text.encode("utf-8", "backslashreplace").decode())
-        left = msgspec.structs.replace(progress.assignment, prior=tuple(progress.attempts))
+        left = msgspec.structs.replace(
+            progress.assignment, started_ns=progress.started_ns, prior=tuple(progress.attempts)
+        )
         return self._recorder.lost(left, self._clock.now_ns(), cause, who)

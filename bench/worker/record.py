@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -33,16 +33,10 @@ class Recorder:
         self._epoch_ns = spec.origin_ns - round(spec.origin_utc_s * NS_PER_S)
         self._label: tuple[int | None, str] = (None, "")
         self._traced_run = spec.traced_run
-        self._trace: tuple[int | None, dict[str, Any]] = (None, {})
-        #: What all records of a run have in common.
-        self._of_run: dict[str, Any] = {
-            "segment": spec.segment,
-            "mode": spec.mode,
-            "client": spec.client.client,
-            "transport": spec.client.transport,
-            "cached": False,
-            "trace_id": None,
-        }
+        self._trace: tuple[int | None, str] = (None, "")
+        self._segment = spec.segment
+        self._mode = spec.mode
+        self._client = spec.client
 
     def since_origin_s(self, instant_ns: int) -> float:
         """Return an instant in seconds on the run's clock."""
@@ -54,25 +48,34 @@ class Recorder:
 
     def attempt(self, reply: Reply, wait_s: float, route: int = 0) -> Attempt:
         """Return the record of a call over a route, made after a backoff of `wait_s`."""
-        since, error, content_ns = self.since_origin_s, reply.error, reply.content_ns
-        return Attempt(
-            provider=self._endpoints[route].provider,
-            key=self._endpoints[route].key,
-            status="ok" if error is None else "cancelled" if reply.cancelled else "failed",
+        origin_ns, endpoint = self._origin_ns, self._endpoints[route]
+        error, content_ns = reply.error, reply.content_ns
+        attempt = Attempt(
+            provider=endpoint.provider,
+            key=endpoint.key,
+            status="ok",
             http_status=reply.http_status,
-            error_type=None if error is None else error.error_type,
-            error_message=None if error is None else error.message,
-            retry_after_s=None if error is None else error.retry_after_s,
             wait_before_s=wait_s,
             connect_s=_seconds(reply.connect_ns),
-            sent_s=since(reply.sent_ns),
-            headers_s=None if reply.headers_ns is None else since(reply.headers_ns),
-            first_chunk_s=None if reply.first_chunk_ns is None else since(reply.first_chunk_ns),
-            first_content_s=since(content_ns[0]) if content_ns else None,
-            last_content_s=since(content_ns[-1]) if content_ns else None,
-            end_s=since(reply.end_ns),
+            sent_s=(reply.sent_ns - origin_ns) / NS_PER_S,
+            headers_s=None if reply.headers_ns is None else (reply.headers_ns - origin_ns) / NS_PER_S,
+            first_chunk_s=None if reply.first_chunk_ns is None else (reply.first_chunk_ns - origin_ns) / NS_PER_S,
+            first_content_s=(content_ns[0] - origin_ns) / NS_PER_S if content_ns else None,
+            last_content_s=(content_ns[-1] - origin_ns) / NS_PER_S if content_ns else None,
+            end_s=(reply.end_ns - origin_ns) / NS_PER_S,
             parse_s=_seconds(reply.parse_ns),
-            rate_limits=msgspec.UNSET if reply.rate_limits is None else reply.rate_limits,
+        )
+        # What few attempts have comes after: a call with more than 15 names is made by way of a dictionary.
+        if reply.rate_limits is not None:
+            attempt = msgspec.structs.replace(attempt, rate_limits=reply.rate_limits)
+        if error is None:
+            return attempt
+        return msgspec.structs.replace(
+            attempt,
+            status="cancelled" if reply.cancelled else "failed",
+            error_type=error.error_type,
+            error_message=error.message,
+            retry_after_s=error.retry_after_s,
         )
 
     def lost_attempt(self, assignment: Assignment, end_ns: int, message: str) -> Attempt:
@@ -123,66 +126,41 @@ class Recorder:
         route: int = 0,
     ) -> TaskResult:
         """Return the record of a task; `reply` is the one of its last attempt, over `route`."""
-        task, scheduled_ns, origin_ns = assignment.task, assignment.scheduled_ns, self._origin_ns
-        endpoint = self._endpoints[route]
-        return TaskResult(
-            task_id=task.task_id,
-            fingerprint=task_fingerprint(task),
-            index=task.index,
-            topic=task.topic,
-            chapter=task.chapter,
-            iteration=task.iteration,
-            version=task.version,
-            custom_id=task.custom_id,
-            provider=endpoint.provider,
-            model=task.model or endpoint.model,
-            status=status,
-            error=error,
-            attempts=tuple(attempts),
-            scheduled_s=(scheduled_ns - origin_ns) / NS_PER_S,
-            started_s=(started_ns - origin_ns) / NS_PER_S,
-            ended_s=(ended_ns - origin_ns) / NS_PER_S,
-            queue_s=(started_ns - scheduled_ns) / NS_PER_S,
-            latency_s=(ended_ns - scheduled_ns) / NS_PER_S,
-            service_s=(ended_ns - started_ns) / NS_PER_S,
-            started_at=self._utc_label(started_ns),
-            worker=who,
-            **self._of_reply(reply),
-            **(self._of_run if self._traced_run is None else self._of_trace(self._traced_run, task.iteration)),
-        )
-
-    def _of_reply(self, reply: Reply) -> dict[str, Any]:
-        """Return what a record has from the answer itself."""
-        origin_ns, content_ns = self._origin_ns, reply.content_ns
+        task, endpoint, content_ns = assignment.task, self._endpoints[route], reply.content_ns
+        origin_ns, scheduled_ns = self._origin_ns, assignment.scheduled_ns
         first_ns, last_ns = (content_ns[0], content_ns[-1]) if content_ns else (None, None)
         steps_ns = gaps_ns(content_ns)
-        return {
-            "content": reply.content,
-            "finish_reason": reply.finish_reason,
-            "prompt_tokens": reply.prompt_tokens,
-            "completion_tokens": reply.completion_tokens,
-            "reasoning_tokens": reply.reasoning_tokens,
-            "token_source": reply.token_source,
-            "server_model": reply.server_model,
-            "first_token_s": None if first_ns is None else (first_ns - origin_ns) / NS_PER_S,
-            "last_token_s": None if last_ns is None else (last_ns - origin_ns) / NS_PER_S,
-            "ttft_s": None if first_ns is None else (first_ns - reply.sent_ns) / NS_PER_S,
-            "tpot_s": _tpot_s(content_ns, reply.completion_tokens),
-            "chunks": len(content_ns) if self._stream else None,
-            "icl_p50_s": percentile(steps_ns, 0.5) / NS_PER_S if steps_ns else None,
-            "icl_p99_s": percentile(steps_ns, 0.99) / NS_PER_S if steps_ns else None,
-            "icl_max_s": steps_ns[-1] / NS_PER_S if steps_ns else None,
-            "chunk_times_s": tuple(map(self.since_origin_s, content_ns)) if self._chunk_times else None,
-        }
+        # In one call, by hand: a record has four dozen fields, and parts of it that are merged cost twice as much.
+        return TaskResult(
+            task_id=task.task_id, segment=self._segment, fingerprint=task_fingerprint(task), index=task.index,
+            topic=task.topic, chapter=task.chapter, iteration=task.iteration, version=task.version,
+            custom_id=task.custom_id, mode=self._mode, client=self._client.client, transport=self._client.transport,
+            provider=endpoint.provider, model=task.model or endpoint.model, status=status, content=reply.content,
+            finish_reason=reply.finish_reason, error=error, attempts=tuple(attempts), cached=False,
+            prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+            reasoning_tokens=reply.reasoning_tokens, token_source=reply.token_source,
+            scheduled_s=(scheduled_ns - origin_ns) / NS_PER_S, started_s=(started_ns - origin_ns) / NS_PER_S,
+            first_token_s=None if first_ns is None else (first_ns - origin_ns) / NS_PER_S,
+            last_token_s=None if last_ns is None else (last_ns - origin_ns) / NS_PER_S,
+            ended_s=(ended_ns - origin_ns) / NS_PER_S, queue_s=(started_ns - scheduled_ns) / NS_PER_S,
+            ttft_s=None if first_ns is None else (first_ns - reply.sent_ns) / NS_PER_S,
+            latency_s=(ended_ns - scheduled_ns) / NS_PER_S, service_s=(ended_ns - started_ns) / NS_PER_S,
+            tpot_s=_tpot_s(content_ns, reply.completion_tokens), chunks=len(content_ns) if self._stream else None,
+            icl_p50_s=percentile(steps_ns, 0.5) / NS_PER_S if steps_ns else None,
+            icl_p99_s=percentile(steps_ns, 0.99) / NS_PER_S if steps_ns else None,
+            icl_max_s=steps_ns[-1] / NS_PER_S if steps_ns else None,
+            chunk_times_s=tuple(map(self.since_origin_s, content_ns)) if self._chunk_times else None,
+            started_at=self._utc_label(started_ns), worker=who, server_model=reply.server_model,
+            trace_id=None if self._traced_run is None else self._trace_id(self._traced_run, task.iteration),
+        )  # fmt: skip
 
-    def _of_trace(self, run_id: str, iteration: int) -> dict[str, Any]:
-        """Return what all records of an iteration have in common."""
+    def _trace_id(self, run_id: str, iteration: int) -> str:
         # Threads may each make it.
-        known, common = self._trace
+        known, trace = self._trace
         if known != iteration:
-            common = {**self._of_run, "trace_id": trace_id(run_id, iteration)}
-            self._trace = (iteration, common)
-        return common
+            trace = trace_id(run_id, iteration)
+            self._trace = (iteration, trace)
+        return trace
 
     def _utc_label(self, instant_ns: int) -> str:
         second, milliseconds = divmod((instant_ns - self._epoch_ns) // _NS_PER_MS, 1000)

@@ -38,6 +38,7 @@ from bench.records import AttemptGlimpse, ErrorInfo, Glimpse
 
 def glimpse(error):
     return Glimpse(task_id="0-i0-v0", status="failed" if error else "ok", latency_s=0.5, ttft_s=0.2,
+                   scheduled_s=0.0, first_token_s=0.2, ended_s=0.5,
                    completion_tokens=20, attempts=(AttemptGlimpse("ok"),), error=error)
 
 terminal = Terminal(sys.stderr)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import html.parser
+import csv
+import hashlib
 import json
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pytest
 
+from bench.book.records import BookManifest
 from bench.errors import ConfigError
-from bench.journal import write_atomically
+from bench.journal import iter_lines, write_atomically
+from bench.records import Task
 from bench.report.build import write_charts
 from bench.report.chart import NAMES
 from bench.report.markdown import code, escaped
+from bench.simulator.process import SimulatorProcess
+from bench.simulator.settings import SimulatorSettings
+from bench.workload.outline import read_outline
 from tests.browser import browser
 from tests.command import records, start, the_run
 from tests.echoserver import echo_server
 from tests.faultserver import FaultServer
+from tests.hostile import ACTING, MARKUP, TOPICS, acts_on_a_terminal, check_harmless
+from tests.spreadsheets import write_xlsx
 from tests.wire import answer, sending
 
 if TYPE_CHECKING:
@@ -27,35 +35,11 @@ if TYPE_CHECKING:
     from bench.records import Mode
     from tests.command import StartCommand
 
-#: Run by a page that takes text for markup: it would be seen in the window's title.
-MARKUP: Final = "<img src=x onerror=\"document.title='fired'\"><script>document.title='fired'</script></style></svg>"
-
-#: Done by a terminal that is given it: a cleared screen, another title, a line that runs backwards.
-ACTING: Final = "\x1b[2J\x1b]0;title\x07\u202e"
-
 #: Done by a program that shows Markdown.
 MARKDOWN: Final = "| a |\n|---|\n![i](http://h/i) [l](x:y) `c` ``d`` # no heading $x$ {{7}} *b* _i_ ~~s~~ <b> &lt; \\|"
 
-TOPICS: Final = (
-    "长" * 10_000,
-    "🧑‍🚀 emoji joined, 𠮷 beyond the plane",
-    "right-to-left \u202e gnitirw \u2066 and isolates",
-    "NUL \x00, bell \x07, escape \x1b[2J\x1b]0;title\x07, backspace \x08",
-    "two\nlines\r\nand\u2028more\tof them",
-    "../../etc/passwd",
-    "/etc/passwd",
-    '=HYPERLINK("http://h.example/?x="&A1,"click")',
-    "+1+cmd|'/C calc'!A0",
-    "@SUM(1+1)*cmd",
-    "-rf",
-    MARKUP,
-    "javascript:alert(1) {{ 7*7 }} {% raw %} ${7*7} $x^2$ <%= 7 %>",
-    "| a | b |\n|---|---|\n![i](http://h.example/i.png) [l](javascript:alert(1)) `code` # no heading",
-    "café",
-    "cafe\u0301",
-    "twice",
-    "twice",
-)
+#: Columns of a book's outline.
+COLUMNS: Final = ("module", "topic", "outline", "description")
 
 
 def wild_file(path: Path) -> Path:
@@ -63,28 +47,6 @@ def wild_file(path: Path) -> Path:
     lines = (json.dumps({"prompt": f"about {topic}", "topic": topic, "custom_id": topic[:200]}) for topic in TOPICS)
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
-
-
-class Elements(html.parser.HTMLParser):
-    """What a page is made of: names of its elements and attributes, and where they lead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-        self.attributes: set[str] = set()
-        self.addresses: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
-        self.names.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        self.addresses |= {value or "" for name, value in attrs if name in {"href", "src", "xlink:href", "action"}}
-
-
-def acts_on_a_terminal(text: str) -> list[str]:
-    """Return the characters of a text that would do more than show themselves."""
-    harmless = "\n\u200d"
-    return [char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs"} and char not in harmless]
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +113,97 @@ def test_f45_no_name_of_a_file_comes_from_a_topic(wild_run: tuple[Path, str]) ->
     assert all(re.fullmatch(r"(charts/)?[a-z_-]+\.(json|jsonl|log|html|png)", name) for name in names), names
 
 
+@pytest.fixture(scope="module")
+def wild_book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a book whose every module, title, outline and note is such a text; and what was said meanwhile."""
+    folder = tmp_path_factory.mktemp("book")
+    with (folder / "wild.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows((COLUMNS, *((topic,) * len(COLUMNS) for topic in TOPICS)))
+    with SimulatorProcess(SimulatorSettings(tokens=8)) as server:
+        to = ("--base-url", server.base_url, "--model", "m", "--client", "lean")
+        command = start("book", "--excel", "wild.csv", *to, cwd=folder)
+        out, err = command.communicate(timeout=100)
+    assert command.returncode == 0, err
+    return folder / "output", out + err
+
+
+def test_f44_a_book_holds_every_text_as_it_is(wild_book: tuple[Path, str]) -> None:
+    """Prompts, records and manifest of a book have modules, titles and outlines as the outline's file has them."""
+    output, _ = wild_book
+    manifest = msgspec.json.decode((output / "manifest.json").read_bytes(), type=BookManifest)
+    assert manifest.complete
+    assert [(entry.module, entry.title) for entry in manifest.chapters] == [(topic, topic) for topic in TOPICS]
+    run = the_run(output / "runs")
+    assert [record.topic for record in sorted(records(run), key=lambda record: record.index)] == list(TOPICS)
+    tasks = [msgspec.json.decode(line, type=Task) for line in iter_lines(run / "workload.jsonl")]
+    for topic, task in zip(TOPICS, tasks, strict=True):
+        assert task.chapter == topic
+        assert str(task.messages[-1]["content"]).count(topic) == len(COLUMNS)
+
+
+def test_f45_no_title_leads_out_of_a_book(wild_book: tuple[Path, str]) -> None:
+    """Whatever a chapter is called, its file is in the book's folder, with its number and without signs in its name."""
+    output, _ = wild_book
+    assert {path.name for path in output.parent.iterdir()} == {"wild.csv", "output"}
+    manifest = msgspec.json.decode((output / "manifest.json").read_bytes(), type=BookManifest)
+    names = [entry.file or "" for entry in manifest.chapters]
+    assert all(re.fullmatch(rf"{number:02}(-[\w-]+)?\.md", name) for number, name in enumerate(names, 1)), names
+    assert all(len(name.encode()) <= 255 for name in names)
+    assert {path.name for path in output.iterdir()} == {*names, "book.md", "manifest.json", "runs"}
+    digests = [hashlib.sha256((output / name).read_bytes()).hexdigest() for name in names]
+    assert digests == [entry.sha256 for entry in manifest.chapters]
+
+
+def test_f47_f49_a_book_and_its_report_are_harmless(wild_book: tuple[Path, str]) -> None:
+    """In a book's Markdown each title is one heading that shows it, and no element or link; its report runs nothing."""
+    output, said = wild_book
+    whole = (output / "book.md").read_text(encoding="utf-8")
+    assert acts_on_a_terminal(whole + said) == []
+    headings = re.findall(r"^### (.*)$", whole, re.MULTILINE)
+    assert [re.sub(r"\\(.)", r"\1", heading) for heading in headings] == [
+        f"{number}. {shown(topic)}" for number, topic in enumerate(TOPICS, 1)
+    ]
+    bare = re.sub(r"\\.", "", whole)
+    assert {re.sub(r"\d+", "1", tag) for tag in re.findall(r"<[^<]*?>", bare)} == {
+        *('<a id="module-1">', '<a id="chapter-1">', "</a>")
+    }
+    leads = re.compile(r"#(module|chapter)-\d+|\d\d(-[\w-]+)?\.md")
+    assert all(leads.fullmatch(link) for link in re.findall(r"\]\(([^)]*)\)", bare))
+    run = the_run(output / "runs")
+    _, err = start("report", str(run), cwd=output).communicate(timeout=100)
+    check_harmless((run / "report.html").read_text(encoding="utf-8"))
+    assert acts_on_a_terminal(err) == []
+
+
+def shown(title: str) -> str:
+    """What a title looks like in a heading: on one line, without what would act on a terminal."""
+    return " ".join("".join(char for char in title if char.isspace() or not acts_on_a_terminal(char)).split())
+
+
+def test_f44_a_spreadsheet_holds_what_its_format_can(tmp_path: Path) -> None:
+    """An outline in a spreadsheet, which cannot hold controls, has each text as it is; a formula's text stays text."""
+    held = [topic for topic in TOPICS if not re.search(r"[\x00-\x08\x0b-\x1f]", topic)]
+    path = write_xlsx(tmp_path / "wild.xlsx", (COLUMNS, *((topic,) * len(COLUMNS) for topic in held)))
+    chapters = read_outline(path).chapters
+    assert [(each.module, each.topic, each.outline, each.description) for each in chapters] == [
+        (topic,) * len(COLUMNS) for topic in held
+    ]
+
+
+def test_f44_half_a_character_in_an_outline(tmp_path: Path, start: StartCommand) -> None:
+    """A file with half a surrogate pair, which is no text in any encoding, is refused before anything is sent."""
+    path = tmp_path / "half.csv"
+    path.write_bytes(
+        "\ufeffmodule,topic,outline,description\nM,half \ud83d of it,,\n".encode("utf-16-le", "surrogatepass")
+    )
+    with echo_server() as server:
+        command = start("book", "--excel", str(path), "--base-url", server.base_url, "--model", "m", cwd=tmp_path)
+        _, err = command.communicate(timeout=60)
+        assert server.keys == set()
+    assert command.returncode == 2
+    assert f"{path} is text in none of utf-16" in err
+
+
 def test_f47_markdown_stays_a_table(wild_run: tuple[Path, str], tmp_path: Path, start: StartCommand) -> None:
     """Text from outside adds no row, column, link, picture or markup to the Markdown of a report."""
     with FaultServer(sending(answer({"error": {"message": MARKDOWN}}, "400 Bad Request"))) as server:
@@ -177,20 +230,7 @@ def test_f47_text_for_markdown_stays_on_its_line() -> None:
 
 def test_f49_the_page_forbids_itself_everything(wild_run: tuple[Path, str]) -> None:
     """The report's own policy allows no script, form, frame or address: its style by digest, its font inline."""
-    page = (wild_run[0] / "report.html").read_text(encoding="utf-8")
-    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)">', page)
-    parts = {name: rest for name, _, rest in (part.strip().partition(" ") for part in policy.split(";")) if name}
-    assert parts["default-src"] == "'none'"
-    assert re.fullmatch(r"'sha256-[A-Za-z0-9+/=]+'", parts["style-src"])
-    assert set(parts) <= {"default-src", "style-src", "font-src", "img-src", "base-uri", "form-action"}
-    assert {parts["font-src"], parts["img-src"]} == {"data:"}
-    assert {parts["base-uri"], parts["form-action"]} == {"'none'"}
-    assert page.index("Content-Security-Policy") < page.index("<style")
-    seen = Elements()
-    seen.feed(page)
-    assert not seen.names & {"script", "iframe", "object", "embed", "form", "img", "base"}
-    assert not [name for name in seen.attributes if name.startswith("on") or name == "style"]
-    assert not [address for address in seen.addresses if ":" in address and not address.startswith("data:,")]
+    check_harmless((wild_run[0] / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.mark.browser

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import psutil
 import pytest
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.command import StartCommand
+    from tests.conftest import Show
 
 MODES: tuple[Mode, ...] = get_args(Mode)
+
+KILLED: Final = "kill -9 of the command, each followed by --resume"
+WORKERS_KILLED: Final = "kill -9 of random workers, without --resume"
 
 
 @pytest.fixture
@@ -32,27 +36,29 @@ def server(tmp_path: Path) -> Iterator[SimulatorProcess]:
 
 
 @pytest.mark.parametrize("mode", ["asyncio", "multiprocessing"])
-def test_f04_kills_and_resumes(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
+def test_f04_kills_and_resumes(mode: Mode, tmp_path: Path, start: StartCommand, show: Show) -> None:
     """Killed three times and resumed, a run has each answer once in the end."""
     # Slow enough that it cannot end before it is killed, 40 tasks from its end.
     settings = SimulatorSettings(ttft_s=0.1, tokens=16_000, request_log=str(tmp_path / "requests.jsonl"))
     plan = Plan(mode=mode, slots=4, tasks=120, kills=3, torn=1, until=0.6)
     with SimulatorProcess(settings) as server:
         run, torn = kill_and_resume(plan, server.base_url, tmp_path, start)
-    check_whole(plan, run, tmp_path, torn)
+    show(KILLED, check_whole(plan, run, tmp_path, torn))
 
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", MODES)
-def test_f04_twenty_kills(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
+def test_f04_twenty_kills(
+    mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand, show: Show
+) -> None:
     """Killed 20 times at random moments, at least three times in the middle of a write, a run of 2,000 tasks and 200 MB
     has each answer once in the end.
     """
     plan = Plan(mode=mode, slots=1 if mode == "serial" else 8, tasks=2000, kills=20, torn=3)
     run, torn = kill_and_resume(plan, server.base_url, tmp_path, start)
     assert torn >= plan.torn
-    check_whole(plan, run, tmp_path, torn)
+    show(KILLED, check_whole(plan, run, tmp_path, torn))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,9 @@ def test_f04_twenty_kills(mode: Mode, server: SimulatorProcess, tmp_path: Path, 
         ),
     ],
 )
-def test_f01_random_workers_killed(mode: Mode, tasks: int, kills: int, tmp_path: Path, start: StartCommand) -> None:
+def test_f01_random_workers_killed(
+    mode: Mode, tasks: int, kills: int, tmp_path: Path, start: StartCommand, show: Show
+) -> None:
     """Whichever workers are killed, whenever, the run goes on and ends by itself with an answer to each task."""
     topics = write_topics(tmp_path / "topics.txt", tasks)
     draw = random.Random(f"{mode} {kills}")
@@ -81,11 +89,18 @@ def test_f01_random_workers_killed(mode: Mode, tasks: int, kills: int, tmp_path:
             assert command.poll() is None, "it ended by itself too early"
             draw.choice(workers(command.pid)).kill()
         _, err = command.communicate(timeout=200)
+        calls = server.stats().requests
     assert command.returncode == 0, err
     run = the_run(tmp_path / "results")
     results = list(iter_last_results(run, Answered))
     assert len({result.task_id for result in results}) == len(results) == tasks
+    assert {result.status for result in results} == {"ok"}
+    # A death costs each slot of its process the call that was under way.
+    most = tasks + kills * (2 if mode == "hybrid" else 1)
+    assert tasks <= calls <= most
     assert read_manifest(run).status == "completed"
+    line = f"{mode:15}  {kills} workers killed; {tasks} tasks: {len(results)} answers, each once"
+    show(WORKERS_KILLED, f"{line}; {calls} calls at the server, at most {most} allowed")
 
 
 def workers(pid: int) -> list[psutil.Process]:

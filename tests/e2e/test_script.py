@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-LOCKS: Final = ("requirements.lock", "requirements-all.lock", "requirements-local.lock")
+LOCKS: Final = ("requirements.lock", "requirements-serve.lock", "requirements-all.lock", "requirements-local.lock")
 
 #: What the script needs of a machine besides Python.
 TOOLS: Final = ("bash", "cmp", "cp", "dirname", "env", "flock", "mkdir", "readlink", "rm", "sed", "tr", "uniq", "wc")

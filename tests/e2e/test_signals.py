@@ -158,20 +158,21 @@ def test_f08_nohup(server: SimulatorProcess, tmp_path: Path, start: StartCommand
     command.communicate(timeout=30)
 
 
-def test_interrupt_twice(mode: Mode, server: SimulatorProcess, tmp_path: Path, start: StartCommand) -> None:
+def test_interrupt_twice(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """A second Ctrl+C gives up what is in flight, at once, with a record of each as cancelled."""
-    command = begin(start, server, mode, tmp_path, "--grace", "1000")
-    busy(server, mode)
-    signalled_ns = time.perf_counter_ns()
-    os.killpg(command.pid, signal.SIGINT)
-    wait_until(lambda: "in flight" in str(command.stderr.readline() if command.stderr else ""), "no word of stopping")
-    os.killpg(command.pid, signal.SIGINT)
-    _, err = command.communicate(timeout=30)
-    results = check_kept(tmp_path, signalled_ns)
+    slots = 1 if mode == "serial" else 4
+    patient = ("--grace", "1000", "--ttft-timeout", "3000", "--timeout", "3000")
+    with SimulatorProcess(SimulatorSettings(ttft_s=3600)) as silent:
+        command = begin(start, silent, mode, tmp_path, *patient)
+        wait_until(lambda: silent.stats().in_flight == slots, "slots not busy")
+        os.killpg(command.pid, signal.SIGINT)
+        wait_until(lambda: "in flight" in str(command.stderr and command.stderr.readline()), "no word of stopping")
+        os.killpg(command.pid, signal.SIGINT)
+        _, err = command.communicate(timeout=30)
     assert command.returncode == 130, err
-    drawn = len(list(iter_lines(the_run(tmp_path / "results") / "workload.jsonl")))
-    assert len(results) == drawn
-    assert {result.status for result in results} <= {"ok", "cancelled"}
+    run = the_run(tmp_path / "results")
+    assert [result.status for result in records(run)] == ["cancelled"] * slots
+    assert len(list(iter_lines(run / "workload.jsonl"))) == slots
     assert "Traceback" not in err
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: What happened, by row and name of the fault, then by way.
 Happened = defaultdict[tuple[str, str], dict[Way, str]]
 
+LEGEND: Final = '"x2": after two attempts; both clients alike, unless one is named; blank: in no test of this call'
+
 HAPPENED: Final = pytest.StashKey[Happened]()
 
 
@@ -66,7 +68,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for (row, name), by_way in sorted(happened.items()):
         rows.append((row, name, *(_cell(by_way, mode) for mode in MODES)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    terminalreporter.section("faults: how the task that met it ended, and after how many requests")
+    terminalreporter.section("faults: how the task that met it ended")
+    terminalreporter.write_line(LEGEND)
     for cells in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         terminalreporter.write_line(line.rstrip())

@@ -54,6 +54,7 @@ class Fault:
         attempts: How many the task may make; None: one, and one more if another attempt may mend the error.
         unanswered: Whether not a byte of an answer comes: over a kept connection a client may then ask once more.
         content: The text that the task's record has; None: whatever it is.
+        words: What the error's message has, where its type does not tell which limit was reached.
         gap_s: How long the server must be left alone between the first request and the next, in seconds.
     """
 
@@ -63,6 +64,7 @@ class Fault:
     ends: tuple[str, ...]
     attempts: int | None = None
     content: str | None = None
+    words: str = ""
     gap_s: float = 0.0
     unanswered: bool = False
 
@@ -74,14 +76,20 @@ class Fault:
 
 
 def fault(
-    row: str, name: str, script: Script, *ends: str, content: str | None = None, unanswered: bool = False
+    row: str,
+    name: str,
+    script: Script,
+    *ends: str,
+    content: str | None = None,
+    words: str = "",
+    unanswered: bool = False,
 ) -> Fault:
     """Return a fault that is there at every attempt."""
 
     async def play(exchange: Exchange, _nth: int) -> None:
         await script(exchange)
 
-    return Fault(row=row, name=name, play=play, ends=ends, content=content, unanswered=unanswered)
+    return Fault(row=row, name=name, play=play, ends=ends, content=content, words=words, unanswered=unanswered)
 
 
 def passing(row: str, name: str, script: Script, *, times: int = 1, gap_s: float = 0.0) -> Fault:

@@ -108,7 +108,7 @@ HOLDS: Final[tuple[Fault, ...]] = (
         FOR_EVER,
         content=HALF,
     ),
-    fault("F-31", "announcements for ever", dripping(b"", lambda _: b"HTTP/1.1 100 Continue\r\n\r\n", 0.05), FOR_EVER),
+    fault("F-31", "100 Continue for ever", dripping(b"", lambda _: b"HTTP/1.1 100 Continue\r\n\r\n", 0.05), FOR_EVER),
     fault("F-31", "whole, but the body never ends", silent(head() + b"".join(HELLO)), OK, content="你好👋"),
     fault(
         "F-31",
@@ -121,8 +121,20 @@ HOLDS: Final[tuple[Fault, ...]] = (
 
 #: Every one would fill the memory, or the time with work.
 FLOODS: Final[tuple[Fault, ...]] = (
-    fault("F-31", "a line without end", flooding(head() + b"data: ", lambda _: b"x" * 65_536), "too_large"),
-    fault("F-31", "an event without end", flooding(head(), lambda _: b"data: x\n" * 8192), "too_large"),
+    fault(
+        "F-31",
+        "a line without end",
+        flooding(head() + b"data: ", lambda _: b"x" * 65_536),
+        "too_large",
+        words="of the stream is longer",
+    ),
+    fault(
+        "F-31",
+        "an event without end",
+        flooding(head(), lambda _: (b"data: " + b"x" * 1000 + b"\n") * 64),
+        "too_large",
+        words="of the stream is longer",
+    ),
     fault(
         "F-31",
         "comments without end",

@@ -98,6 +98,12 @@ class FaultRun:
     over_ns: int
     peak_rss_bytes: int | None = None
 
+    @property
+    def stood_still_s(self) -> float:
+        """How long the machine left the run's process without a turn at most, in seconds: no deadline holds in that."""
+        cost = self.manifest.segments[-1].cost
+        return (cost and cost.wakeup_lag_max_s) or 0.0
+
     def end_of(self, fault: Fault) -> str:
         """Return how a task ended: `ok`, or the type of its error."""
         error = self.results[fault.name].error
@@ -109,14 +115,15 @@ def read_run(
 ) -> FaultRun:
     """Read a run that is over; of every task there must be one record, and nowhere the key."""
     over_ns = time.perf_counter_ns()
-    found = records(directory)
+    manifest, found = read_manifest(directory), records(directory)
+    assert (manifest.status, manifest.error) == ("completed", None)
     assert sorted(str(result.custom_id) for result in found) == sorted(fault.name for fault in faults)
     assert len(list(iter_lines(directory / "workload.jsonl"))) == len(faults)
     for path in directory.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), f"the key is in {path}"
     return FaultRun(
         way=way,
-        manifest=read_manifest(directory),
+        manifest=manifest,
         results={str(result.custom_id): result for result in found},
         visits=dict(stage.visits),
         over_ns=over_ns,

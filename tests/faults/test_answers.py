@@ -57,7 +57,7 @@ def check(runs: Runs, note: Note) -> Check:
         assert len(result.attempts) == fault.attempts_for(end)
         assert len(visits) - len(result.attempts) in ({0, 1} if fault.unanswered else {0})
         assert fault.content is None or result.content == fault.content
-        assert result.error is None or result.error.message
+        assert result.error is None or (result.error.message and fault.words in result.error.message)
         for first, second in itertools.pairwise(visits):
             assert second.came_ns - (first.over_ns or 0) >= fault.gap_s * 1e9
         return run

@@ -44,27 +44,32 @@ async def answer_and_close(exchange: Exchange) -> None:
     exchange.close()
 
 
+def alike(name: str, count: int) -> list[str]:
+    """Return names for tasks that meet the same fault; the first, which stands for them in the table, has no number."""
+    return [name, *(f"{name}, task {number}" for number in range(2, count + 1))]
+
+
 IDLE: Final = tuple(
-    fault("F-29", f"closed after the answer {n}", answer_and_close, OK, content=WHOLE) for n in range(9)
+    fault("F-29", name, answer_and_close, OK, content=WHOLE) for name in alike("closed after the answer", 9)
 )
 STORM: Final = tuple(
-    passing("F-36", f"503 twice, then recovered {n}", refusal(status="503 Service Unavailable"), times=2)
-    for n in range(9)
+    passing("F-36", name, refusal(status="503 Service Unavailable"), times=2)
+    for name in alike("503 twice, then recovered", 9)
 )
 
 
-def unreached(name: str, end: str) -> Fault:
+def unreached(name: str, end: str, row: str = "F-38") -> Fault:
     """Return a fault that keeps the task from its server."""
-    return fault("F-38", name, sending(streamed(*HELLO)), end)
+    return fault(row, name, sending(streamed(*HELLO)), end)
 
 
 REFUSED: Final = unreached("nothing listens", "connect")
 NO_HOST: Final = unreached("no such host", "dns")
-DEAF: Final = unreached("a connection that is never made", "timeout_connect")
+DEAF: Final = unreached("a connection that is never made", "timeout_connect", "F-28")
 SELF_SIGNED: Final = unreached("a certificate that nobody signed", "tls")
 EXPIRED: Final = unreached("a certificate that has expired", "tls")
 WRONG_HOST: Final = unreached("a certificate for another host", "tls")
-STILL: Final = tuple(fault("F-28", f"a server that was stopped {n}", sending(), "timeout_total") for n in range(4))
+STILL: Final = tuple(fault("F-28", name, sending(), "timeout_total") for name in alike("a server that was stopped", 4))
 
 
 def noted(run: FaultRun, fault: Fault, note: Note) -> str:
@@ -83,6 +88,8 @@ def test_f29_connections_closed_while_idle(note: Note, way: Way, tmp_path: Path)
         assert run.end_of(fault_) == OK
         assert run.results[fault_.name].content == WHOLE
         assert len(run.visits[fault_.name]) == 1
+        # The SDK may have looked at its connection before the end came: that costs it an attempt.
+        assert way.client != "lean" or len(run.results[fault_.name].attempts) == 1
     note(IDLE[0], way, OK)
 
 
@@ -130,7 +137,7 @@ def test_f28_a_connection_that_is_never_made(note: Note, way: Way, tmp_path: Pat
     """A connection that takes too long is `timeout_connect`, and each attempt ends at that limit."""
     run = run_here(way, (DEAF,), tmp_path, f"http://127.0.0.1:{deaf_port}/v1", connect_timeout=0.3)
     noted(run, DEAF, note)
-    assert run.results[DEAF.name].service_s <= 2 * 0.3 + LATE_S
+    assert run.results[DEAF.name].service_s <= 2 * 0.3 + LATE_S + run.stood_still_s
 
 
 def tls(certificate: str) -> ssl.SSLContext:
@@ -190,5 +197,5 @@ def test_f28_a_server_that_is_stopped(note: Note, way: Way, tmp_path: Path) -> N
             os.kill(server.pid, signal.SIGCONT)
     for each in faults:
         assert run.end_of(each) == "timeout_total"
-        assert run.results[each.name].service_s <= STILL_S + LATE_S
+        assert run.results[each.name].service_s <= STILL_S + LATE_S + run.stood_still_s
     noted(run, faults[0], note)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bench.errors import ErrorType
     from bench.records import TaskResult
+    from tests.conftest import Show
 
 LLMOCK: Final = str(Path(sys.executable).with_name("llmock"))
 
@@ -66,6 +67,9 @@ KINDS: Final[dict[str, ErrorType]] = {
 LONG: Final = [
     {"type": "reply", "text": "word " * 1000, "match": {"model": f"malformed-{number}"}} for number in range(TIMES)
 ]
+
+#: Heading of what is printed.
+JUDGED: Final = "llmock: what it did to each client, and what it found wrong with it"
 
 MODELS: Final = [(kind, number) for kind in KINDS for number in range(TIMES)]
 
@@ -139,7 +143,7 @@ class Models(CountedWorkload):
 
 @pytest.mark.full
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_no_finding(server: Judge, way: Way, tmp_path: Path) -> None:
+def test_no_finding(server: Judge, way: Way, tmp_path: Path, show: Show) -> None:
     """Refused, dropped, cut short, stalled or garbled, each request is made again in due time, and nothing is wrong."""
     server.ask("POST", "/_llmock/reset")
     server.ask("POST", "/_llmock/scenario", {"behaviors": [*LONG, *(breaking(*model) for model in MODELS)]})
@@ -158,8 +162,10 @@ def test_no_finding(server: Judge, way: Way, tmp_path: Path) -> None:
     for result in records(outcome.directory):
         check_result(result)
     code, verdict = server.report()
+    injected = injected_by(server)
+    show(JUDGED, f"{way!s:22}  {said(injected)}; {len(verdict['findings'])} findings, exit code {code}")
     assert (code, verdict["findings"]) == (0, []), verdict["findings"]
-    check_injected(server)
+    assert injected == dict.fromkeys(KINDS, TIMES)
 
 
 def check_result(result: TaskResult) -> None:
@@ -168,15 +174,19 @@ def check_result(result: TaskResult) -> None:
     assert [attempt.error_type for attempt in result.attempts] == [KINDS[str(result.custom_id)], None]
 
 
-def check_injected(server: Judge) -> None:
-    """Every fault was there as often as it should."""
+def injected_by(server: Judge) -> Counter[str]:
+    """Return how often the server broke a request in each way."""
     served = server.ask("GET", "/_llmock/requests")
-    faults = Counter(re.sub(r".*?:(\w+).*", r"\1", each["fault"]) for each in served["requests"] if each["fault"])
-    assert faults == dict.fromkeys(KINDS, TIMES)
+    return Counter(re.sub(r".*?:(\w+).*", r"\1", each["fault"]) for each in served["requests"] if each["fault"])
+
+
+def said(injected: Counter[str]) -> str:
+    """Say how often each fault was there, in one order."""
+    return ", ".join(f"{kind} x{injected[kind]}" for kind in sorted(injected))
 
 
 @pytest.mark.full
-def test_a_wrong_client_is_found(server: Judge) -> None:
+def test_a_wrong_client_is_found(server: Judge, show: Show) -> None:
     """A client that comes back too early, and takes half an answer for a whole one, is told so by the same judge."""
     server.ask("POST", "/_llmock/reset")
     orders = [breaking("429", 0), breaking("truncate", 0)]
@@ -185,5 +195,6 @@ def test_a_wrong_client_is_found(server: Judge) -> None:
         body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": True}
         post(server.port, "POST", "/v1/chat/completions", body)
     code, verdict = server.report()
-    assert code == 1
-    assert {finding["code"] for finding in verdict["findings"]} == {"retry_after_ignored", "truncated_stream_accepted"}
+    found = sorted(finding["code"] for finding in verdict["findings"])
+    show(JUDGED, f"wrong on purpose        {said(injected_by(server))}; {', '.join(found)}; exit code {code}")
+    assert (code, found) == (1, ["retry_after_ignored", "truncated_stream_accepted"])

@@ -22,7 +22,11 @@ from bench.errors import (
     ConfigError,
     EndpointError,
     JournalError,
+    LostError,
+    RefusedError,
     RunError,
+    ServiceError,
+    TaskFailedError,
     WorkerError,
     WorkloadError,
     error_type_of_status,
@@ -46,6 +50,10 @@ EXAMPLES: Final = [
     WorkerError("keeps dying"),
     CallError("rate_limited", "slow down", 429, 12.5),
     CallError("connect", "refused"),
+    ServiceError("gone", "it ended too long ago", "4f"),
+    RefusedError("queue_full", "no place is free"),
+    TaskFailedError("timeout_total", "it took too long", "4f"),
+    LostError("connect", "no connection"),
 ]
 
 

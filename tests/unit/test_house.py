@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from bench.cli.writer_variables import WRITER_VARIABLES
 from bench.config import ConcurrentConfig
+from bench.config.service import TOKEN_VARIABLE, ServiceConfig
 from bench.providers import PROVIDERS
 from tests.rule_tables import listed, named, unlisted
 
@@ -44,7 +45,7 @@ EXITS: Final = frozenset(
 
 BENCH: Final = [*sorted(ROOT.glob("bench/**/*.py")), *ROOT.glob("concurrent_bigmodel.py")]
 TESTS: Final = sorted(ROOT.glob("tests/**/*.py"))
-LOCKS: Final = ["requirements.lock", "requirements-all.lock", "requirements-local.lock"]
+LOCKS: Final = ["requirements.lock", "requirements-serve.lock", "requirements-all.lock", "requirements-local.lock"]
 
 
 def relative(path: Path) -> str:
@@ -148,8 +149,13 @@ def test_locks_hold_what_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     declared = {
         "requirements.lock": project["project"]["dependencies"],
+        "requirements-serve.lock": [
+            *project["project"]["dependencies"],
+            *project["project"]["optional-dependencies"]["serve"],
+        ],
         "requirements-all.lock": [
             *project["project"]["dependencies"],
+            *project["project"]["optional-dependencies"]["serve"],
             *itertools.chain.from_iterable(project["dependency-groups"].values()),
         ],
         "requirements-local.lock": project["project"]["optional-dependencies"]["local"],
@@ -161,11 +167,12 @@ def test_locks_hold_what_is_declared() -> None:
             assert all(requirement.specifier.contains(version) for version in versions), (lock, str(requirement))
 
 
-def test_the_larger_lock_holds_the_smaller() -> None:
-    """Whoever installs the development lock has the run-time lock's versions: the set-up script relies on it."""
-    run_time, development = locked("requirements.lock"), locked("requirements-all.lock")
+@pytest.mark.parametrize("smaller", ["requirements.lock", "requirements-serve.lock"])
+def test_the_larger_lock_holds_the_smaller(smaller: str) -> None:
+    """Whoever installs the development lock has the other locks' versions: the set-up script relies on it."""
+    development = locked("requirements-all.lock")
     environment = {str(key): str(value) for key, value in default_environment().items()}
-    for name, pins in run_time.items():
+    for name, pins in locked(smaller).items():
         mine = [pin.specifier for pin in pins if pin.marker is None or pin.marker.evaluate(environment)]
         theirs = [pin.specifier for pin in development[name] if pin.marker is None or pin.marker.evaluate(environment)]
         assert mine == theirs, name
@@ -174,11 +181,12 @@ def test_the_larger_lock_holds_the_smaller() -> None:
 def test_the_settings_template_names_what_is_read() -> None:
     """The template of the env file sets nothing, and names every preset's key, every option and nothing else."""
     lines = (ROOT / "concurrent_config.env.example").read_text(encoding="utf-8").split()
-    assert not [line for line in lines if re.match(r"[A-Z_]+=", line)]
-    names = {line[1:].partition("=")[0] for line in lines if re.match(r"#[A-Z_]+=", line)}
+    assert not [line for line in lines if re.match(r"[A-Z0-9_]+=", line)]
+    names = {line[1:].partition("=")[0] for line in lines if re.match(r"#[A-Z0-9_]+=", line)}
     keys = {preset.key_env for preset in PROVIDERS.values() if preset.key_env} | {"CONCURRENT_API_KEY"}
-    options = {f"CONCURRENT_{field.name.upper()}" for field in dataclasses.fields(ConcurrentConfig)}
-    assert names == keys | options | set(WRITER_VARIABLES)
+    settings = (*dataclasses.fields(ConcurrentConfig), *dataclasses.fields(ServiceConfig))
+    options = {f"CONCURRENT_{field.name.upper()}" for field in settings}
+    assert names == keys | options | set(WRITER_VARIABLES) | {TOKEN_VARIABLE}
 
 
 def test_every_rule_has_its_test() -> None:

@@ -172,6 +172,20 @@ def test_a_full_file_keeps_its_whole_lines(tmp_path: Path) -> None:
     assert repr(file) == f"<LineFile {tmp_path}/lines lines=10 bytes=1000>"
 
 
+def test_of_lines_that_do_not_all_fit_the_first_are_kept(tmp_path: Path) -> None:
+    """Of lines that are appended together and do not all fit those stay that do, whole and counted."""
+    file = LineFile(tmp_path / "lines")
+    with files_limited_to(1000):
+        file.append(b"a" * 99, b"b" * 199)
+        with pytest.raises(JournalError, match="File too large; the 5 lines written before are whole"):
+            file.append(b"c" * 99, b"d" * 99, b"e" * 399, b"f" * 399)
+    file.append()
+    file.append(b"g")
+    file.close()
+    assert [line[:1] for line in iter_lines(tmp_path / "lines")] == [b"a", b"b", b"c", b"d", b"e", b"g"]
+    assert repr(file) == f"<LineFile {tmp_path}/lines lines=6 bytes=902>"
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("line_bytes", [99, 3_999, 100_000])
 def test_a_full_disk_keeps_its_whole_lines(tmp_path: Path, line_bytes: int) -> None:

@@ -150,6 +150,27 @@ def test_a_limit_that_was_learnt_is_named(tmp_path: Path) -> None:
     assert "warning: alpha refused 1 request (429), and takes about 14 at once: --concurrency or in_flight" in shown
 
 
+def test_rates_that_a_server_said_are_named(tmp_path: Path) -> None:
+    """What a server said last of its rates stands in the route's row, and on the terminal in a line that is no warning;
+    of a server that said nothing there is none.
+    """
+    changes = [
+        change("requests_per_min", 0.1, after=600.0),
+        change("tokens_per_min", 0.1, after=2_000_000.0),
+        change("requests_per_min", 0.2, before=600.0, after=1200.0),
+    ]
+    summary = summarise(write_prod(tmp_path, [make_result(0, attempts=(make_attempt(),))], changes))
+    assert [(row.learnt_requests_per_min, row.learnt_tokens_per_min) for row in summary.routes] == [
+        (1200.0, 2_000_000.0),
+        (None, None),
+        (None, None),
+    ]
+    shown = terminal(summary)
+    assert "alpha says that it allows 1,200 requests a minute and 2,000,000 tokens a minute" in shown
+    assert shown.count("says that it allows") == 1
+    assert "warning" not in shown
+
+
 def test_a_key_that_is_not_accepted_is_named_by_its_number(run: Path) -> None:
     """The warning has the key's number, its provider and the status; a key that was accepted later has none."""
     assert [row.warning for row in summarise(run).routes] == [None, None, "key 2 of beta is not accepted (401)"]

@@ -35,12 +35,12 @@ class Breaker:
     """
 
     __slots__ = (
-        "_cap_s", "_failed_s", "_failures", "_first_s", "_looks", "_probe", "_rests", "_since", "_successes",
-        "in_row", "until_s",
+        "_cap_s", "_failed_s", "_first_s", "_looks", "_probe", "_rests", "_since", "_successes",
+        "failures", "in_row", "until_s",
     )  # fmt: skip
 
     def __init__(self, *, failures: int, first_s: float, cap_s: float) -> None:
-        self._failures = failures
+        self.failures = failures
         self._first_s = first_s
         self._cap_s = cap_s
         self._rests = 0
@@ -100,7 +100,7 @@ class Breaker:
         self._failed_s = now_s
         self._successes = 0
         self._looks.append(False)
-        if self.until_s is None and self.in_row < self._failures and not (has_others and self._fails_often()):
+        if self.until_s is None and self.in_row < self.failures and not (has_others and self._fails_often()):
             return None
         self._rests += 1
         rest_s = growing_s(self._first_s, self._rests, self._cap_s)

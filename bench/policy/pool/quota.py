@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.policy.pool.breaker import growing_s
 from bench.policy.pool.rates import MINUTE_S, Charge, Meter
@@ -11,8 +11,24 @@ from bench.policy.pool.rates import MINUTE_S, Charge, Meter
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bench.policy.pool.values import Outcome, PoolSettings
+    from bench.policy.pool.values import Outcome, PoolSettings, RateKind
     from bench.providers import RouteLimits
+    from bench.records import RateLimits
+
+
+class Pause(NamedTuple):
+    """For how many seconds nothing goes out, and why."""
+
+    length_s: float
+    reason: str
+
+
+class Learnt(NamedTuple):
+    """A rate that is another from now on; before it was unknown or given, or had been learnt."""
+
+    kind: RateKind
+    before: float | None
+    after: float
 
 
 class Quota:
@@ -53,71 +69,70 @@ class Quota:
         if number >= self._since:
             self._refusals = 0
 
-    def refused(self, now_s: float, number: int, upcoming: int, outcome: Outcome, *, was_cut: bool) -> float:
-        """Note a 429 and return for how many seconds from now nothing goes out; 0 for no pause.
+    def refused(self, now_s: float, number: int, upcoming: int, outcome: Outcome, *, is_alone: bool) -> Pause | None:
+        """Note a 429 and return the pause that follows from now on, if one does.
 
-        The server's own figure decides. Without one, the first of several refusals needs no pause where the limit of
-        calls under way was cut for it: then nothing goes out before enough calls have come back. Calls from before the
-        last refusal say nothing new, but for what they ask for.
+        The server's own figure decides. Where it took no other call beside the one that it refused, fewer at once would
+        not help: without a figure, or once it was kept to in vain, the pause is a first one and then twice the one
+        before. Calls from before such a refusal say nothing new, but for what they ask for.
 
         Args:
             now_s: Now.
             number: The call's.
             upcoming: The number that the next call will have.
             outcome: What came back.
-            was_cut: Whether the limit of calls under way was cut for it.
+            is_alone: Whether no other call was under way.
         """
         asked_s = _asked_s(outcome)
-        pause_s = asked_s or 0.0
-        if number >= self._since:
+        pause_s = asked_s
+        if is_alone and number >= self._since:
             self._since = upcoming
             self._refusals += 1
-            if self._refusals > 1 or (asked_s is None and not was_cut):
-                pause_s = max(pause_s, growing_s(self._first_s, self._refusals, self._cap_s))
-        if now_s + pause_s <= self.until_s:
-            return 0.0
+            if self._refusals > 1 or not asked_s:
+                pause_s = max(asked_s, growing_s(self._first_s, self._refusals, self._cap_s))
+        if now_s + pause_s <= max(now_s, self.until_s):
+            return None
         self.until_s = now_s + pause_s
-        return pause_s
+        return Pause(pause_s, f"the server refused a call (429), {_how_long(asked_s, pause_s)}")
 
-    def learn(self, now_s: float, outcome: Outcome) -> list[tuple[str, float | None, float]]:
-        """Take over what the server says about its limits; return what is new: of what, before (if known), after."""
-        learnt: list[tuple[str, float | None, float]] = []
-        if not outcome.tells_limits:
-            return learnt
-        for name, meter, per_min, left, reset_s in (
-            ("requests", self.requests, outcome.limit_requests, outcome.remaining_requests, outcome.reset_requests_s),
-            ("tokens", self.tokens, outcome.limit_tokens, outcome.remaining_tokens, outcome.reset_tokens_s),
-        ):
+    def learn(self, now_s: float, said: RateLimits) -> list[Learnt]:
+        """Take over what the server says about its limits; return what is new."""
+        learnt: list[Learnt] = []
+        of_requests = self.requests, said.limit_requests, said.remaining_requests, said.reset_requests_s
+        of_tokens = self.tokens, said.limit_tokens, said.remaining_tokens, said.reset_tokens_s
+        kinds: tuple[RateKind, RateKind] = ("requests_per_min", "tokens_per_min")
+        for kind, (meter, per_min, left, reset_s) in zip(kinds, (of_requests, of_tokens), strict=True):
             # A quota of a minute is whole again within one: what takes longer is another one, of a day for instance.
             if per_min is not None and per_min > 0 and per_min != meter.per_min and (reset_s or 0) <= MINUTE_S:
-                learnt.append((name, meter.per_min if meter.is_bound else None, per_min))
+                learnt.append(Learnt(kind, meter.per_min if meter.is_bound else None, per_min))
                 meter.bound(per_min)
             if left is not None and left < 1 and reset_s is not None:
                 meter.hold(now_s, reset_s)
         return learnt
 
 
-def _asked_s(outcome: Outcome) -> float | None:
-    """Return what a refusal asks to wait: Retry-After, else the time until what is used up is whole again."""
-    if outcome.retry_after_s is not None:
-        return outcome.retry_after_s
+def _asked_s(outcome: Outcome) -> float:
+    """Return what a refusal asks to wait, 0 for nothing: Retry-After, else until what is used up is whole again."""
+    if outcome.retry_after_s is not None or outcome.said is None:
+        return outcome.retry_after_s or 0.0
+    said = outcome.said
     resets = [
         reset_s
         for left, reset_s in (
-            (outcome.remaining_requests, outcome.reset_requests_s),
-            (outcome.remaining_tokens, outcome.reset_tokens_s),
+            (said.remaining_requests, said.reset_requests_s),
+            (said.remaining_tokens, said.reset_tokens_s),
         )
         if left is not None and left < 1 and reset_s is not None
     ]
-    return max(resets, default=None)
+    return max(resets, default=0.0)
 
 
 def _tightest(bounds: Iterable[float | None]) -> float:
     return min((bound for bound in bounds if bound is not None), default=math.inf)
 
 
-def how_long(asked_s: float | None, pause_s: float) -> str:
+def _how_long(asked_s: float, pause_s: float) -> str:
     """Say how long a pause after a refusal is, against what the server asked for."""
-    if asked_s is None:
+    if not asked_s:
         return "without saying for how long"
     return "as it asked" if pause_s <= asked_s else f"again, though it was left alone for the {asked_s:g} s it asked"

@@ -8,10 +8,14 @@ import msgspec
 
 from bench.errors import ErrorType
 from bench.providers import RouteLimits
+from bench.records import RateLimits
+
+#: What a quota bounds in a minute.
+RateKind = Literal["requests_per_min", "tokens_per_min"]
 
 #: What a change of a pool is about: calls under way, a rate of the quota, a pause asked for by 429, a key that is not
 #: accepted, a pause after failures, and the first success after either of the last two.
-ChangeKind = Literal["limit", "rate", "cooldown", "dead", "rest", "revived"]
+ChangeKind = Literal["limit", "cooldown", "dead", "rest", "revived"] | RateKind
 
 
 class RouteInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,8 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
         jitter_s: By how much the time between two calls may shrink on the way to the server.
         retry_share: The largest share of all calls that may be retries.
         hedge_share: The largest share of all calls that may be extra calls of a race.
+        by_pace: Whether of two healthy routes the quicker one comes before the one with less load.
+        warm_first: Whether a route's first call is made alone, until one has succeeded.
 
     Raises:
         ValueError: Bounds that leave no call.
@@ -75,6 +81,8 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     jitter_s: float = 0.6
     retry_share: float = 0.2
     hedge_share: float = 0.1
+    by_pace: bool = False
+    warm_first: bool = False
 
     def __post_init__(self) -> None:
         """Refuse bounds that leave no call."""
@@ -122,12 +130,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         ttft_s: To the first token.
         tokens: Tokens of prompt and answer together, as the server counts them.
         retried: Whether the call followed a 429 of the same task: its success does not raise a limit.
-        limit_requests: Calls a minute, from `x-ratelimit-limit-requests`.
-        limit_tokens: Tokens a minute, from `x-ratelimit-limit-tokens`.
-        remaining_requests: Calls left, from `x-ratelimit-remaining-requests`.
-        remaining_tokens: Tokens left, from `x-ratelimit-remaining-tokens`.
-        reset_requests_s: Until the calls are whole again, from `x-ratelimit-reset-requests`.
-        reset_tokens_s: Until the tokens are whole again, from `x-ratelimit-reset-tokens`.
+        beaten: Whether the call was the first of a race, and was given up because another one had the answer.
+        said: What the server says of its limits.
     """
 
     status: Literal["ok", "failed", "cancelled"]
@@ -137,22 +141,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttft_s: float | None = None
     tokens: int | None = None
     retried: bool = False
-    limit_requests: float | None = None
-    limit_tokens: float | None = None
-    remaining_requests: float | None = None
-    remaining_tokens: float | None = None
-    reset_requests_s: float | None = None
-    reset_tokens_s: float | None = None
-
-    @property
-    def tells_limits(self) -> bool:
-        """Whether the server said anything about its limits."""
-        return (
-            self.limit_requests is not None
-            or self.limit_tokens is not None
-            or self.remaining_requests is not None
-            or self.remaining_tokens is not None
-        )
+    beaten: bool = False
+    said: RateLimits | None = None
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,6 +44,7 @@ class Scene:
             ready=lambda: None,
             worker_cpu=lambda _: None,
             canary=lambda _: None,
+            by_turns=lambda _at_turns_end: nullcontext(),
         )
         self.lost = LostTasks(job)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from bench.config import ConcurrentConfig
 from bench.executor import ConcurrentBigModelExecutor
-from bench.executor.answers import answer_of
+from bench.executor.answers import answer_of, reply_of
 from bench.providers import Endpoint
 from tests.command import records
 from tests.samples import failed_result, make_result, make_task
@@ -76,3 +76,22 @@ def test_only_what_succeeded_is_kept() -> None:
     assert answer_of(make_result(0, content="whole", finish_reason="stop")) is not None
     assert answer_of(failed_result(0, "error_in_200", content="whole", finish_reason="stop")) is None
     assert answer_of(make_result(0, content="cut", finish_reason="length")) is None
+
+
+def test_a_kept_answer_comes_back_whole() -> None:
+    """All that a record says of an answer is there again when it is taken from the cache."""
+    said = {
+        "content": "an answer",
+        "finish_reason": "stop",
+        "prompt_tokens": 7,
+        "completion_tokens": 5,
+        "reasoning_tokens": 2,
+        "token_source": "server",
+        "server_model": "m-of-the-server",
+    }
+    answer = answer_of(make_result(0, provider="a", model="m", **said))
+    assert answer is not None
+    assert (answer.provider, answer.model) == ("a", "m")
+    reply = reply_of(answer, 42)
+    assert {name: getattr(reply, name) for name in said} == said
+    assert (reply.sent_ns, reply.end_ns, reply.error) == (42, 42, None)

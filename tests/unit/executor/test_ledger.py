@@ -135,6 +135,44 @@ def test_kept_before_shown(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
     assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == ["0-i0-v0", "1-i0-v0"]
 
 
+def test_by_turns_a_turn_is_kept_and_told_at_its_end(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """By turns nothing is written nor told before the turn's end, then all of it at once: tasks, then results.
+
+    The end of the block is the end of its last turn; after it all is written at once again.
+    """
+    ends: list[Callable[[], None]] = []
+    desk = open_desk([make_task(n) for n in range(4)])
+    with desk.ledger.by_turns(ends.append):
+        for n in range(2):
+            desk.ledger.draw()
+            desk.emit(n)
+        assert (len(ends), desk.watcher.told, desk.journal.drawn, desk.journal.recorded) == (1, [], 0, 0)
+        ends.pop()()
+        assert [each.task_id for each in desk.watcher.glimpses] == ["0-i0-v0", "1-i0-v0"]
+        assert sorted(desk.watcher.told) == [("drawn", 2), ("drawn", 2), ("recorded", 2), ("recorded", 2)]
+        desk.ledger.draw()
+        desk.emit(2)
+        assert len(ends) == 1
+    assert (desk.journal.drawn, desk.journal.recorded) == (3, 3)
+    ends.pop()()
+    desk.ledger.draw()
+    assert (desk.journal.drawn, len(desk.watcher.told), ends) == (4, 7, [])
+
+
+def test_a_full_disk_keeps_and_tells_what_fitted_of_a_turn(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
+    """Of the results of a turn that do not all fit the first ones are kept, whole, and they alone are told."""
+    desk = open_desk([])
+    with files_limited_to(4000), desk.ledger.by_turns(lambda _end: None):
+        for n in range(5):
+            desk.emit(n, "x" * 500)
+    assert desk.stop.wait_draining(60)
+    kept = [msgspec.json.decode(line)["index"] for line in iter_lines(desk.run / TASKS)]
+    assert kept == list(range(len(kept)))
+    assert 0 < len(kept) < 5
+    assert [glimpse.task_id for glimpse in desk.watcher.glimpses] == [f"{n}-i0-v0" for n in kept]
+    assert (desk.run / TASKS).read_bytes().endswith(b"\n")
+
+
 def test_results_of_this_process_and_of_others(open_desk: Callable[[Iterable[Task]], Desk]) -> None:
     """A result is kept and shown alike, whether it was made in this process or came encoded from another."""
     desk = open_desk([])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +30,40 @@ def test_library_use(tmp_path: Path) -> None:
     assert outcome.summary.tasks.ok == 20
     assert len(list(iter_lines(outcome.directory / "tasks.jsonl"))) == 20
     assert read_manifest(outcome.directory).status == "completed"
+
+
+def test_the_log_has_the_plan_and_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says how many tasks were planned, in which mode and over how many slots, and in the end how many came to
+    what, and in how much time.
+    """
+    caplog.set_level(logging.INFO, "bench.executor")
+    config = ConcurrentConfig(client="scripted", mode="threading", concurrency=2, results_dir=tmp_path)
+    outcome = ConcurrentBigModelExecutor(config).run(CountedWorkload(6), SCRIPTED)
+    assert [record.getMessage() for record in caplog.records] == [
+        "6 tasks, mode threading, 2 slots",
+        f"completed: 6 ok, 0 failed in {outcome.summary.wall_s} s",
+    ]
+
+
+def test_processes_beside(tmp_path: Path) -> None:
+    """What a process takes that the caller started beside the run is not in the run's cost."""
+    size_bytes = 512 * 2**20
+    program = f"kept = b'x' * {size_bytes}; print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        executor = ConcurrentBigModelExecutor(ConcurrentConfig(client="scripted", results_dir=tmp_path))
+        peaks = [
+            executor.open(CountedWorkload(1), SCRIPTED).execute(beside=beside).summary.harness.peak_pss_bytes
+            for beside in ([], [other.pid])
+        ]
+        other.communicate("\n")
+    with_it, without_it = peaks
+    assert with_it is not None
+    assert without_it is not None
+    assert with_it - without_it > size_bytes / 2
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:

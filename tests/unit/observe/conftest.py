@@ -35,6 +35,9 @@ def glimpse() -> Callable[..., Glimpse]:
         return Glimpse(
             task_id="0-i0-v0",
             status=status,
+            scheduled_s=0.0,
+            first_token_s=ttft_s,
+            ended_s=latency_s,
             latency_s=latency_s,
             ttft_s=ttft_s,
             completion_tokens=tokens,

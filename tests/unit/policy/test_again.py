@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import ERROR_TYPES, RETRYABLE
+from bench.errors import ERROR_TYPES, RETRYABLE, SERVERS_FAULT
 from bench.policy.again import again
 from bench.policy.pool.budget import Budget
 from bench.policy.retry import RetryPolicy
@@ -78,7 +78,7 @@ def test_bounds(
     assert 0 <= wait_s < left_s
     counted = [each for each in made if each.error_type not in {"rate_limited", "auth"}]
     assert len(counted) <= policy.retries
-    assert made[-1].error_type in RETRYABLE | {"auth", "not_found", "timeout_total"}
+    assert made[-1].error_type in RETRYABLE | SERVERS_FAULT | {"auth"}
 
 
 @given(policies, attempts, providers)
@@ -97,7 +97,7 @@ def test_success_is_final() -> None:
     assert again(policy, make_result(), providers={"b": True}, left_s=9.0, may_retry=lambda: True, seed=0) is None
 
 
-@pytest.mark.parametrize("error_type", ["server_error", "not_found", "auth", "rate_limited", "timeout_total"])
+@pytest.mark.parametrize("error_type", [*sorted(SERVERS_FAULT), "auth", "rate_limited"])
 def test_another_provider_at_once(error_type: ErrorType) -> None:
     """What another provider may not share goes there without a wait, if it may be asked soon."""
     assert asked(failed_attempt(error_type, provider="a"), a=True, b=True) == 0.0
@@ -117,7 +117,9 @@ def test_a_provider_that_rests_is_waited_for_or_not() -> None:
     """
     assert asked(failed_attempt("server_error", provider="a"), a=True, b=False) == 2.0
     assert asked(failed_attempt("not_found", provider="a"), a=True, b=False) == 2.0
-    assert asked(failed_attempt("not_found", provider="a"), a=True) is None
+    assert {asked(failed_attempt(kind, provider="a"), a=True) for kind in ("not_found", "tls", "bad_content_type")} == {
+        None
+    }
 
 
 def test_a_429_is_waited_for() -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import functools
+import html
+import re
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench.report.chart import NAMES
+from bench.report.chart import NAMES, Chart
 from bench.report.charts import charts
 from bench.report.fonts import ChartFonts
 from bench.report.load import load
+from bench.report.render import Classes, render
 from bench.report.series import arrange
 from bench.report.sheet import NARROW_PX, WIDE_PX, Paper
 from bench.report.theme import drawing
+from tests.hostile import Elements
 from tests.report_cases import CASES
 from tests.report_runs import MODES, Plan, make_run
 
@@ -25,10 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
-
-    from bench.report.chart import Chart
 
 PAPERS: Final = {
     "wide": Paper(width_px=WIDE_PX),
@@ -188,3 +190,16 @@ def test_more_runs_than_panels_are_counted(tmp_path: Path) -> None:
     captions = {chart.name: chart.caption for chart in found}
     assert "3 runs more in the tables" in captions["in_flight"]
     assert "more in the tables" not in captions["latency"]
+
+
+def test_a_chart_s_label_is_text() -> None:
+    """Whatever a chart is called, that is the label of its picture: no attribute and no element comes of it."""
+    title = 'a "quoted" onload="b" <script> & \'c\''
+    chart = Chart(name="latency", title=title, caption="How.", draw=lambda _: Figure())
+    drawn = render(chart, families=ChartFonts().families, notes=(), classes=Classes())
+    (label,) = re.findall(r'aria-label="([^"]*)"', drawn.wide)
+    assert html.unescape(label) == f"{title}. How."
+    seen = Elements()
+    seen.feed(drawn.wide)
+    assert "onload" not in seen.attributes
+    assert "script" not in seen.names

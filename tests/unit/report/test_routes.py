@@ -108,6 +108,23 @@ def test_the_limit_over_time(tmp_path: Path) -> None:
     assert list(refused) == sorted(loaded.refused_s)
 
 
+def test_limits_that_were_learnt_stand_with_their_provider(tmp_path: Path) -> None:
+    """Where a server kept to a limit with 429, or said one, its row has it; a page without any has no such column."""
+    run = make_run(tmp_path, CASES["real work"][0])
+    for changes, learnt in (
+        ([], None),
+        (
+            [change(0.1, before=16.0, after=13.0), change(0.2, "tokens_per_min", after=2e6)],
+            "13 at once, 2,000,000 tokens a minute",
+        ),
+    ):
+        item = load(with_changes(run, changes))
+        table = route_tables(arrange([item], ChartFonts()))[0]
+        assert ("learnt" in {column.name for column in table.columns}) == (learnt is not None)
+        if learnt is not None:
+            assert [text for text in column(table, "learnt") if text] == [learnt]
+
+
 def test_a_dead_key_is_to_be_kept_in_mind(tmp_path: Path) -> None:
     """The page's first list names the key by its number."""
     found = {caution.kind: caution.where for caution in cautions(shown(tmp_path, CASES["real work"]), ChartFonts())}

@@ -6,26 +6,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.policy.pool import Grant, Outcome, Pool, PoolSettings, RouteInfo
-from bench.policy.pool.adaptive import AdaptiveLimit
+from bench.policy.pool import Grant, Outcome, Pool, PoolSettings, RouteInfo, Wait
+from bench.policy.pool.adaptive import AdaptiveLimit, Step
 from bench.providers import RouteLimits
 
 REFUSED = Outcome(status="failed", error_type="rate_limited", latency_s=0.01)
 
 
-def clean_round(limit: AdaptiveLimit, number: int = 1_000_000) -> int:
+def clean_round(limit: AdaptiveLimit, now_s: float = 1e6, number: int = 10**6) -> int:
     """Let a full round of calls succeed; return the limit after it."""
     limit.began(limit.limit)
     for _ in range(limit.limit):
-        limit.accepted(number, limit.limit)
+        limit.accepted(now_s, number, limit.limit)
     return limit.limit
+
+
+def refusal(limit: AdaptiveLimit, now_s: float, number: int = 10**6, upcoming: int = 0) -> Step | None:
+    """Let one of as many calls as the limit allows be refused."""
+    return limit.refused(now_s, number, upcoming, in_flight=limit.limit - 1)
 
 
 def test_it_doubles_until_the_first_refusal() -> None:
     """Each clean round doubles the limit up to the ceiling; after a refusal rounds add 5 %, at least 1."""
     limit = AdaptiveLimit(start=8, floor=1, ceiling=100)
     assert [clean_round(limit) for _ in range(5)] == [16, 32, 64, 100, 100]
-    assert limit.refused(0.0, 1, 10, None) is not None
+    assert refusal(limit, 0.0, 1, 10) is not None
     assert [clean_round(limit) for _ in range(3)] == [84, 88, 92]
 
 
@@ -34,7 +39,7 @@ def test_a_refused_limit_is_approached_and_tried_ever_later() -> None:
     limit = AdaptiveLimit(start=21, floor=1, ceiling=100)
     held = []
     for trial in range(6):
-        assert limit.refused(trial * 100.0, 0 if not trial else 10**6, 0, None) is not None
+        assert refusal(limit, trial * 100.0) is not None
         assert limit.limit == 17
         rounds = []
         while limit.limit < 21:
@@ -47,16 +52,16 @@ def test_a_refused_limit_is_approached_and_tried_ever_later() -> None:
 def test_a_limit_that_is_accepted_after_all_goes_on_growing() -> None:
     """When what was refused is accepted the refusal is forgotten, and growth goes on past it."""
     limit = AdaptiveLimit(start=10, floor=1, ceiling=100)
-    limit.refused(0.0, 0, 0, None)
+    refusal(limit, 0.0)
     assert [clean_round(limit) for _ in range(8)] == [9, 10, 11, 12, 13, 14, 15, 16]
-    limit.refused(100.0, 10**6, 0, None)
+    refusal(limit, 100.0)
     assert [clean_round(limit) for _ in range(4)] == [14, 15, 16, 17]
 
 
 def test_one_overshoot_is_one_cut() -> None:
     """Calls that were sent before a cut do not cut again, however late they come back."""
     limit = AdaptiveLimit(start=64, floor=1, ceiling=64)
-    steps = [limit.refused(now_s, number, 64, None) for number, now_s in enumerate([0.0, 0.1, 5.0, 50.0])]
+    steps = [refusal(limit, now_s, number, 64) for number, now_s in enumerate([0.0, 0.1, 5.0, 50.0])]
     assert [step is not None for step in steps] == [True, False, False, False]
     assert limit.limit == 51
 
@@ -65,9 +70,19 @@ def test_one_overshoot_is_one_cut() -> None:
 def test_cuts_keep_their_distance(median_s: float | None, pause_s: float) -> None:
     """From one cut to the next the effect is waited for: the median latency, at least 2 s."""
     limit = AdaptiveLimit(start=50, floor=1, ceiling=50)
-    limit.refused(0.0, 0, 1, median_s)
-    assert limit.refused(pause_s - 0.01, 1, 2, median_s) is None
-    assert limit.refused(pause_s, 1, 2, median_s) is not None
+    steps = [
+        limit.refused(now_s, number, number + 1, in_flight=49, median_s=median_s)
+        for number, now_s in enumerate([0.0, pause_s - 0.01, pause_s])
+    ]
+    assert [step is not None for step in steps] == [True, False, True]
+
+
+def test_a_limit_that_is_held_back_does_not_grow() -> None:
+    """Rounds with no more calls than were taken beside a refused one say nothing about a limit above that."""
+    limit = AdaptiveLimit(start=25, floor=1, ceiling=100)
+    limit.refused(0.0, 0, 1, in_flight=19)
+    assert limit.limit == 20
+    assert [clean_round(limit, now_s) for now_s in (0.5, 1.0, 2.0, 2.5)] == [20, 20, 21, 22]
 
 
 @pytest.mark.parametrize("floor", [2, 8])
@@ -75,7 +90,7 @@ def test_sustained_refusal_reaches_the_floor_and_comes_back(floor: int) -> None:
     """Under lasting refusals the limit does not freeze: it falls to the floor, and rises again when they end."""
     limit = AdaptiveLimit(start=64, floor=floor, ceiling=64)
     for second in range(0, 200, 2):
-        limit.refused(float(second), second, second + 1, None)
+        refusal(limit, float(second), second, second + 1)
     assert limit.limit == floor
     assert clean_round(limit) > floor
 
@@ -85,11 +100,11 @@ def test_an_unused_limit_does_not_grow() -> None:
     limit = AdaptiveLimit(start=10, floor=1, ceiling=100)
     for _ in range(100):
         limit.began(7)
-        limit.accepted(1, 7)
+        limit.accepted(0.0, 1, 7)
     assert limit.limit == 10
     for _ in range(10):
         limit.began(8)
-        limit.accepted(1, 7)
+        limit.accepted(0.0, 1, 7)
     assert limit.limit == 20
 
 
@@ -154,11 +169,30 @@ def test_a_new_limit_holds_at_once() -> None:
         pool.back(1.0, grant, outcome)
         allowed.append(isinstance(answer := pool.ask(1.0), Grant))
         if isinstance(answer, Grant):
-            pool.unused(1.0, answer)
+            pool.unused(answer)
     assert allowed == [False, False] + [True] * 8
     change = pool.take_changes()[0]
     assert (change.kind, change.before, change.after) == ("limit", 10, 8)
     assert "429" in change.reason
+
+
+@pytest.mark.parametrize(("adaptive", "later"), [(True, 26), (False, 32)])
+def test_no_more_go_out_than_were_taken(adaptive: bool, later: int) -> None:  # noqa: FBT001 - a case
+    """Beside a call that was refused go as many as were not, until the limit may be cut again: then as many as it says,
+    whether it moves or not.
+    """
+    pool = Pool([RouteInfo(provider="a")], PoolSettings(ceiling=32, start=32, adaptive=adaptive))
+    grants = [pool.ask(0.0) for _ in range(32)]
+    for grant in grants[20:]:
+        assert isinstance(grant, Grant)
+        pool.back(0.1, grant, REFUSED)
+    assert pool.ask(0.1) == Wait(2.1)
+    assert isinstance(grants[0], Grant)
+    pool.back(1.0, grants[0], Outcome(status="ok", latency_s=1.0))
+    assert isinstance(pool.ask(1.0), Grant)
+    assert pool.ask(1.0) == Wait(2.1)
+    assert sum(isinstance(pool.ask(2.1), Grant) for _ in range(32)) == later - 20
+    assert [change.kind for change in pool.take_changes()] == ["limit"] * adaptive
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 5)), max_size=300), st.integers(1, 10), st.integers(0, 90))
@@ -170,7 +204,7 @@ def test_it_stays_between_floor_and_ceiling(events: list[tuple[bool, float]], fl
         now_s += later_s
         before = limit.limit
         limit.began(before)
-        step = limit.refused(now_s, number, number + 1, None) if is_refused else limit.accepted(number, before)
+        step = refusal(limit, now_s, number, number + 1) if is_refused else limit.accepted(now_s, number, before)
         assert floor <= limit.limit <= floor + above
         assert (step is None) == (limit.limit == before)
         if step is not None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.errors import ErrorType
 from bench.policy.pool import Grant, Never, Outcome, Pool, PoolSettings, RouteInfo, Wait
 from bench.providers import RouteLimits
+from bench.records import RateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -56,7 +57,7 @@ def learn(pool: Pool, now_s: float, outcomes: dict[int, list[Outcome]]) -> None:
         else:
             held.append(grant)
     for grant in held:
-        pool.unused(now_s, grant)
+        pool.unused(grant)
 
 
 def test_the_better_success_rate_goes_first() -> None:
@@ -141,7 +142,10 @@ def test_a_resting_provider_is_left_alone_and_tried_again() -> None:
     assert rests == [5.0, 10.0, 20.0]
     call(pool, now_s + 60, OK)
     assert [granted(pool, now_s + 60).route for _ in range(8)] == [0] * 8
-    assert [change.kind for change in pool.take_changes()] == ["rest"] * 4 + ["revived"]
+    changes = pool.take_changes()
+    assert [change.kind for change in changes] == ["rest"] * 4 + ["revived"]
+    reasons = ["a failed 5 times in a row: timeout_ttft", *["a still fails: timeout_ttft"] * 3, "a answers again"]
+    assert [change.reason for change in changes] == reasons
 
 
 def test_failures_from_before_a_rest_do_not_make_it_longer() -> None:
@@ -167,7 +171,9 @@ def test_failing_often_rests_where_others_can_do_the_work() -> None:
     half = [failed("server_error"), OK] * 10
     pool = pool_of("a", "b")
     learn(pool, 0.0, {0: half[:11]})
-    assert [(change.kind, change.route) for change in pool.take_changes()] == [("rest", 0)]
+    assert [(change.kind, change.reason) for change in pool.take_changes()] == [
+        ("rest", "a failed too often: server_error")
+    ]
     alone = pool_of("a")
     learn(alone, 0.0, {0: half})
     assert alone.take_changes() == []
@@ -190,7 +196,7 @@ def test_a_probe_that_says_nothing_is_followed_by_another() -> None:
     for _ in range(5):
         call(pool, 0.0, failed("connect"))
     pool.back(5.0, granted(pool, 5.0), Outcome(status="cancelled", latency_s=1.0))
-    pool.unused(5.0, granted(pool, 5.0))
+    pool.unused(granted(pool, 5.0))
     pool.back(5.0, granted(pool, 5.0), failed("rate_limited", 1.0))
     assert pool.ask(5.0) == Wait(6.0)
     assert call(pool, 6.0) == 0
@@ -283,10 +289,8 @@ def test_pauses_without_retry_after_grow() -> None:
 def test_a_reset_stands_in_for_retry_after() -> None:
     """A refusal that says when its used-up quota is whole again pauses until then."""
     pool = pool_of("a")
-    used_up = Outcome(
-        status="failed", error_type="rate_limited", latency_s=0.1, remaining_tokens=0, reset_tokens_s=7.0,
-        remaining_requests=5, reset_requests_s=30.0,
-    )  # fmt: skip
+    said = RateLimits(remaining_tokens=0, reset_tokens_s=7.0, remaining_requests=5, reset_requests_s=30.0)
+    used_up = Outcome(status="failed", error_type="rate_limited", latency_s=0.1, said=said)
     call(pool, 0.0, used_up)
     assert pool.ask(0.0) == Wait(7.0)
 
@@ -341,7 +345,7 @@ def test_a_grant_comes_back_once() -> None:
     with pytest.raises(ValueError, match="grant 0 is not out"):
         pool.back(0.0, grant, OK)
     with pytest.raises(ValueError, match="grant 0 is not out"):
-        pool.unused(0.0, grant)
+        pool.unused(grant)
     assert pool.snapshot(0.0)[0].in_flight == 0
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bench.policy.pool import Grant, Outcome, Pool, PoolSettings, RouteInfo, Wait
 from bench.policy.pool.rates import Meter
 from bench.providers import RouteLimits
+from bench.records import RateLimits
 
 SETTINGS = PoolSettings(ceiling=10_000, adaptive=False)
 
@@ -21,6 +22,11 @@ def pool_with(**limits: float) -> Pool:
         requests_per_min=limits.get("requests_per_min"), tokens_per_min=limits.get("tokens_per_min")
     )
     return Pool([RouteInfo(provider="a", limits=given_limits)], SETTINGS)
+
+
+def said(latency_s: float, **limits: float) -> Outcome:
+    """A success with what the server says of its limits."""
+    return Outcome(status="ok", latency_s=latency_s, said=RateLimits(**limits))
 
 
 def next_grant(pool: Pool, now_s: float, tokens: int = 0, late_s: float = 0.0) -> Grant:
@@ -119,7 +125,7 @@ def test_an_unused_grant_costs_nothing() -> None:
     """A grant whose call was never made gives its share of the rates back."""
     pool = pool_with(requests_per_min=60, tokens_per_min=6000)
     for _ in range(200):
-        pool.unused(0.0, next_grant(pool, 0.0, 3000))
+        pool.unused(next_grant(pool, 0.0, 3000))
     assert isinstance(pool.ask(0.0, tokens=3000), Grant)
     assert pool.snapshot(0.0)[0].calls == 1
 
@@ -139,21 +145,24 @@ def test_limits_are_learnt() -> None:
     """What a server says of its limits replaces what was known, with the calls that were made before it said so."""
     pool = pool_with()
     grants = [next_grant(pool, 0.0) for _ in range(30)]
-    pool.back(1.0, grants[0], Outcome(status="ok", latency_s=1.0, limit_requests=30, reset_requests_s=0.5))
+    pool.back(1.0, grants[0], said(1.0, limit_requests=30, reset_requests_s=0.5))
     answer = pool.ask(1.0)
     assert isinstance(answer, Wait)
     assert answer.until_s > 60, "thirty calls of this minute are made"
-    pool.back(2.0, grants[1], Outcome(status="ok", latency_s=2.0, limit_requests=600))
+    pool.back(2.0, grants[1], said(2.0, limit_requests=600))
     assert isinstance(pool.ask(2.0), Grant)
     changes = pool.take_changes()
-    assert [(change.kind, change.before, change.after) for change in changes] == [("rate", None, 30), ("rate", 30, 600)]
+    assert [(change.kind, change.before, change.after) for change in changes] == [
+        ("requests_per_min", None, 30),
+        ("requests_per_min", 30, 600),
+    ]
     assert "30 requests a minute" in changes[0].reason
 
 
 def test_the_limit_of_a_day_is_not_learnt_as_one_of_a_minute() -> None:
     """A limit that takes longer than a minute to be whole again is not a minute's."""
     pool = pool_with(requests_per_min=60)
-    pool.back(0.0, next_grant(pool, 0.0), Outcome(status="ok", latency_s=0.0, limit_requests=9, reset_requests_s=4000))
+    pool.back(0.0, next_grant(pool, 0.0), said(0.0, limit_requests=9, reset_requests_s=4000))
     assert pool.snapshot(0.0)[0].requests_per_min == 60
 
 
@@ -161,7 +170,7 @@ def test_nothing_left_is_waited_out() -> None:
     """When the server says that no request is left, the next one waits one step, or until all is whole if sooner."""
     for reset_s, waited_s in ((30.0, 1.01), (0.3, 0.3)):
         pool = pool_with(requests_per_min=60)
-        last = Outcome(status="ok", latency_s=5.0, remaining_requests=0, reset_requests_s=reset_s)
+        last = said(5.0, remaining_requests=0, reset_requests_s=reset_s)
         pool.back(5.0, next_grant(pool, 0.0), last)
         answer = pool.ask(5.0)
         assert isinstance(answer, Wait)

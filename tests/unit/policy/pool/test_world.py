@@ -33,10 +33,12 @@ def fewest_in_a_minute(instants: Sequence[float], from_s: float, to_s: float) ->
     return min(sum(start < at_s <= start + 60 for at_s in instants) for start in starts)
 
 
-@pytest.mark.parametrize("retry_after_s", [None, 1.0])
+@pytest.mark.parametrize("retry_after_s", [None, 0.0, 1.0])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_limit_follows_the_server(retry_after_s: float | None, seed: int) -> None:
-    """The limit stays within 10 % of the calls that a server takes at once, few are refused, and it follows a rise."""
+    """The limit stays within 10 % of the calls that a server takes at once, few are refused, and it follows a rise; no
+    pause is longer than the server asks for, and while the limit is being found the server is kept busy.
+    """
     pool = Pool([RouteInfo(provider="a")], PoolSettings(ceiling=64))
     begin_s = 1000.0
     server = Server(at_once=lambda now_s: 20 if now_s < begin_s + 90 else 60, retry_after_s=retry_after_s)
@@ -47,16 +49,21 @@ def test_the_limit_follows_the_server(retry_after_s: float | None, seed: int) ->
     assert world.mean_limit(0, 8, 130, 180) == pytest.approx(60, rel=0.1)
     assert world.share_refused(0, 90, 180) < 0.05
     assert all(change.reason for change in world.changes)
+    pauses_s = {change.after for change in world.changes if change.kind == "cooldown"}
+    assert pauses_s == ({retry_after_s} if retry_after_s else set())
+    assert sum(at_s < begin_s + 10 for at_s in server.served_s) > 200
 
 
-def test_the_limit_follows_a_fall() -> None:
-    """A server that takes less than before is refused few calls, and the limit comes down to what it takes."""
-    server = Server(at_once=lambda now_s: 60 if now_s < 1060 else 20)
+@pytest.mark.parametrize("retry_after_s", [None, 0.0, 1.0])
+def test_the_limit_follows_a_fall(retry_after_s: float | None) -> None:
+    """A server that takes less than before refuses few calls and is kept busy, and the limit comes down to it."""
+    server = Server(at_once=lambda now_s: 60 if now_s < 1060 else 20, retry_after_s=retry_after_s)
     world = World(Pool([RouteInfo(provider="a")], PoolSettings(ceiling=64)), [server], lanes=64)
     world.run(120)
     assert world.mean_limit(0, 8, 40, 60) == pytest.approx(60, rel=0.1)
     assert world.mean_limit(0, 8, 80, 120) == pytest.approx(20, rel=0.1)
     assert world.share_refused(0, 60, 120) < 0.1
+    assert sum(at_s > 1060 for at_s in server.served_s) > 60 * 25, "20 at once, each of 0.6 s"
 
 
 def test_two_keys_keep_to_their_rates() -> None:
