@@ -20,6 +20,10 @@ Length = Literal["short", "medium", "long"]
 #: The longest topic in characters: in Chinese it fills the largest body that is taken unless the service is told so.
 MAX_TOPIC_CHARS: Final = 20_000
 
+#: A character that shows: none of the controls, blanks and marks of no width. Written out, because what `\s` means
+#: differs between this library and those that read the service's description.
+_VISIBLE: Final = r"[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
+
 #: A category and a tone are a few words.
 _MAX_WORDS_CHARS: Final = 200
 
@@ -51,7 +55,7 @@ class TaskBody(BaseModel):
     topic: str = Field(
         min_length=1,
         max_length=MAX_TOPIC_CHARS,
-        pattern=r"\S",
+        pattern=_VISIBLE,
         description="what to write about, the text to improve, or the message to answer",
     )
     category: str | None = Field(default=None, max_length=_MAX_WORDS_CHARS, description="kind of text, in a few words")

@@ -112,6 +112,7 @@ def test_idempotency_key(service: Serving) -> None:
 WRONG: Final[dict[str, tuple[object, dict[str, str]]]] = {
     "no topic": ({}, {}),
     "a blank topic": (topic(" \n"), {}),
+    "a topic without width": (topic("\u200b\ufeff\u0085"), {}),
     "a long topic": (topic("长" * 20_001), {}),
     "an unknown field": (topic(stream=False), {}),
     "an unknown language": (topic(language="fr"), {}),
@@ -121,7 +122,8 @@ WRONG: Final[dict[str, tuple[object, dict[str, str]]]] = {
     "a field that cannot be shown": (b'{"topic": "a", "\\ud800": 1}', {}),
     "no object": ([topic()], {}),
     "half a body": (b'{"topic"', {}),
-    "no JSON": (b"topic=a", {"Content_Type": "text/plain"}),
+    "no JSON": (b"topic=a", {"Content_Type": "application/x-www-form-urlencoded"}),
+    "JSON that a page of another site can send": (topic(), {"Content_Type": "text/plain"}),
     "no UTF-8": (b'{"topic": "\xff"}', {}),
     "deep nesting": (b"[" * 30_000, {}),
     "an empty key": (topic(), {"Idempotency_Key": ""}),
@@ -149,6 +151,14 @@ def test_unknown_tasks(service: Serving) -> None:
     assert ask(service.url, "GET", f"{unknown}/stream", Last_Event_ID="last").status == 422
     wrong_method = ask(service.url, "PUT", "/health")
     assert (wrong_method.status, wrong_method.headers["allow"]) == (405, "GET")
+
+
+def test_other_names(service: Serving) -> None:
+    """Without a token the service answers to this machine's names alone: a web page's own could be made to mean it."""
+    names = {name: ask(service.url, "GET", "/system/status", Host=name) for name in ("evil.example", "", "localhost.x")}
+    assert {(answer.status, answer.code) for answer in names.values()} == {(421, "wrong_host")}
+    for name in ("localhost", "LOCALHOST:1", "127.0.0.1:80", "[::1]:8000"):
+        assert ask(service.url, "GET", "/system/status", Host=name).status == 200
 
 
 def test_how_the_service_stands(service: Serving) -> None:

@@ -68,7 +68,7 @@ def test_a_few_cases(tmp_path: Path) -> None:
 def test_thousands_of_cases(tmp_path: Path, show: Show) -> None:
     """In 2,000 cases and more, single ones and sequences, every operation succeeds and none fails on our side."""
     with serving(tmp_path, *QUICK, "--no-adaptive") as service:
-        answers = examined(service, tmp_path, "--max-examples", "100", "--workers", "2")
+        answers = examined(service, tmp_path, "--max-examples", "200", "--workers", "2")
         described = operations(service)
         assert described <= {(path, method) for path, method, status in answers if status == 200}
         assert max(status for *_, status in answers) < 500

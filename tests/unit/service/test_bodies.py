@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from bench.service.bodies import MAX_TOPIC_CHARS, TaskBody, prompt_of, wish_of
 from bench.service.following import ADDRESSES
+from bench.workload.topics import is_visible
 
 if TYPE_CHECKING:
     from bench.service.values import Kind
 
 
 @pytest.mark.parametrize("kind", ADDRESSES)
-@given(st.text(max_size=40).filter(lambda text: bool(text.strip())))
+@given(st.text(max_size=40).filter(is_visible))
 def test_topic(kind: Kind, topic: str) -> None:
     """A prompt ends with the topic as it is, and whatever else it says stands before an empty line."""
     said, blank, rest = prompt_of(TaskBody(topic=topic), kind).rpartition(topic)
