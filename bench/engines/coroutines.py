@@ -68,3 +68,5 @@ async def _slot(job: Job, worker: TaskWorker, client: AsyncClient, pauses: LoopP
             await pauses.wait(drawn.until_ns)
         else:
             job.emit(await worker.arun(drawn, client, who))
+            # What is told of it takes its time now, and not out of the next task's.
+            await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Why the service does not do what it is asked; each becomes an answer that says so.
+"""Why the service does not do what it is asked; each becomes an answer that says so, and ends there.
 
 ```
 DeskError
@@ -12,10 +12,8 @@ DeskError
 
 from __future__ import annotations
 
-from bench.errors import BenchError
 
-
-class DeskError(BenchError):
+class DeskError(Exception):
     """The service does not do what it was asked."""
 
 

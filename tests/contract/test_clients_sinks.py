@@ -131,7 +131,8 @@ def test_the_scripted_client_shows_its_chunks_in_time() -> None:
         unseen = await client.call(ask(), _deadline_ns())
         assert (reply.content, reply.error) == (unseen.content, unseen.error) == ("one two three", None)
         assert len(at_ns) == len(reply.content_ns) == 3
-        assert all(shown >= due for shown, due in zip(at_ns, reply.content_ns, strict=True))
+        # A timer of the loop may be a tick early.
+        assert all(shown >= due - 2_000_000 for shown, due in zip(at_ns, reply.content_ns, strict=True))
         assert at_ns[0] < reply.content_ns[-1]
         shown: list[str] = []
         broken = ScriptedAsyncClient(lambda _request: Answer(error=CallError("stream_reset", "gone")))

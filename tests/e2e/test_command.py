@@ -199,8 +199,8 @@ def test_precedence(tmp_path: Path, server: SimulatorProcess) -> None:
     manifest = run_manifest(tmp_path)
     config = manifest["config"]
     assert isinstance(config, dict)
-    names = ("seed", "retries", "max_tokens", "idle_timeout")
-    assert [config[name] for name in names] == [3, 2, 1, 60.0]
+    names = ("seed", "retries", "max_tokens", "connect_timeout")
+    assert [config[name] for name in names] == [3, 2, 1, 5.0]
     for part in ("--topics A", "--seed 3", "--retries 2", "--max-tokens 1", "--no-report", server.base_url):
         assert part in str(manifest["command"])
         assert part in result.stdout

@@ -54,7 +54,8 @@ def test_refused(settings: dict[str, Any], said: list[str]) -> None:
     ],
 )
 def test_exposure(host: str, is_local: bool) -> None:  # noqa: FBT001 - a column of the table
-    """Without a token the service listens for this machine alone."""
+    """Without a token, and unless another host is named, the service listens for this machine alone."""
+    assert ServiceConfig().is_local
     config = ServiceConfig(host=host)
     assert config.is_local == is_local
     check_exposure(config, has_token=True)

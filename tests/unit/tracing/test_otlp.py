@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -18,8 +17,6 @@ from bench.errors import ConfigError
 from bench.tracing.destination import destination
 from bench.tracing.follow import Wanted, push_traces
 from bench.tracing.push import Patience
-from bench.tracing.secrets import KeyScrubber
-from bench.tracing.sinks import sink_of
 from tests.samples import failed_attempt, make_attempt, make_result
 from tests.tracing_runs import wanted_ids, write
 
@@ -158,17 +155,6 @@ def test_refused(tmp_path: Path, collector: Collector) -> None:
     outcome = push(run_in(tmp_path), collector)
     assert (outcome.traces_sent, outcome.traces_failed) == (0, 1)
     assert outcome.reason == "it answers 401: the key is not accepted"
-
-
-def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package the command says what to install."""
-    monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.trace.v1.trace_service_pb2", None)
-    monkeypatch.delitem(sys.modules, "bench.tracing.otlp", raising=False)
-    to = destination({}, "otlp")
-    assert to is not None
-    with pytest.raises(ConfigError, match="not installed") as caught:
-        sink_of(to, KeyScrubber())
-    assert "opentelemetry-proto" in caught.value.hint
 
 
 def test_addresses() -> None:
