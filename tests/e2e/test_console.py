@@ -258,8 +258,10 @@ def test_pipe(log: Path) -> None:
     """Into a pipe go plain lines without control codes, the warning in its place and the final numbers last."""
     received = run(log, "ready\nok\nwarn\nfailed\n", stderr=subprocess.PIPE)
     assert received is not None
-    warning, last = received.decode().splitlines()
-    assert warning == "warning: task 3-i0-v0: 第三个任务 is slow"
+    *before, last = received.decode().splitlines()
+    # On a slow machine a line of progress may come before.
+    warnings = [line for line in before if not line.startswith("multiprocessing: ")]
+    assert warnings == ["warning: task 3-i0-v0: 第三个任务 is slow"]
     assert last.startswith("multiprocessing: 51/201 done, 50 ok, 1 failed, 0 retried, 0 in flight, ")
     assert last.endswith(" elapsed, 1 rate_limited")
 

@@ -201,7 +201,7 @@ def test_f44_half_a_character_in_an_outline(tmp_path: Path, start: StartCommand)
         _, err = command.communicate(timeout=60)
         assert server.keys == set()
     assert command.returncode == 2
-    assert f"{path} is text in none of utf-16" in err
+    assert f"{path} begins with the mark of utf-16-le and has " in err
 
 
 def test_f47_markdown_stays_a_table(wild_run: tuple[Path, str], tmp_path: Path, start: StartCommand) -> None:
