@@ -146,6 +146,9 @@ class Http1(uvicorn.Server):
         """Answer connections until `stop`."""
         await super().serve(sockets or [self._listener])
 
+    async def opened(self) -> None:
+        """Return at once: the listener takes connections already."""
+
     def stop(self) -> None:
         """Accept no connection any more."""
         self.should_exit = True

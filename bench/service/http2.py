@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -23,6 +24,9 @@ _BACKLOG: Final = 2048
 #: What of a request of HTTP/1.1 is read ahead; no less than twice a head.
 _HTTP1_BUFFER_BYTES: Final = 65_536
 
+#: How long until it is tried again whether a connection can be made.
+_TRY_AGAIN_S: Final = 0.01
+
 #: How often a silent client is asked whether it is there, and how long it may take to say so.
 _PING_MS: Final = 15_000
 _PONG_S: Final = 20
@@ -39,13 +43,13 @@ class Http2:
     """
 
     def __init__(self, config: ServiceConfig, app: ASGIApp, listener: socket.socket, most: int) -> None:
-        host, port = listener.getsockname()[:2]
+        self._host, self._port = listener.getsockname()[:2]
         # It opens a socket of its own at the address that was found to be free.
         listener.close()
         self._server = Server(
             app,
-            address=host,
-            port=port,
+            address=self._host,
+            port=self._port,
             interface=Interfaces.ASGINL,
             http=HTTPModes.auto,
             websockets=False,
@@ -64,6 +68,17 @@ class Http2:
     async def serve(self) -> None:
         """Answer connections until `stop`."""
         await self._server.serve()
+
+    async def opened(self) -> None:
+        """Return once connections can be made; to be cancelled where `serve` has ended."""
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(self._host, self._port)
+            except OSError:
+                await asyncio.sleep(_TRY_AGAIN_S)
+            else:
+                writer.close()
+                return
 
     def stop(self) -> None:
         """Accept no connection any more."""

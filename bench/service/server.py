@@ -42,6 +42,9 @@ class _Server(Protocol):
     async def serve(self) -> None:
         """Answer connections until `stop` is called and the last one is closed."""
 
+    async def opened(self) -> None:
+        """Return once connections can be made; to be cancelled where `serve` has ended."""
+
     def stop(self) -> None:
         """Accept no connection any more."""
 
@@ -90,12 +93,16 @@ async def _serve(
         server = _server(config, Counted(app, metrics), listener)
         serving = asyncio.ensure_future(server.serve())
         stopped = asyncio.ensure_future(_stopped(desk, stop, config.drain_grace))
-        ready(address)
+        opened = asyncio.ensure_future(server.opened())
         try:
-            await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((serving, stopped, opened), return_when=asyncio.FIRST_COMPLETED)
+            if opened.done():
+                ready(address)
+                await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
         finally:
             server.stop()
             stopped.cancel()
+            opened.cancel()
             await asyncio.wait((serving, stopped), timeout=CLOSE_S + 1)
             serving.cancel()
         for each in (serving, stopped):
