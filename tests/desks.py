@@ -51,6 +51,10 @@ class HeldProvider:
         """Let so many more answers go on to their ends, in the order in which they were asked for."""
         self._let += answers
 
+    def let_all_asked(self) -> None:
+        """Let every answer go on that was asked for, and no other."""
+        self._let = len(self.asked)
+
     async def script(self, exchange: Exchange) -> None:
         """Answer a request."""
         place = len(self.asked)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 import socket
 import ssl
 import traceback
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from bench.clients._pieces import encodable
+from bench.clients.retry_after import retry_after_s
 from bench.clock import utc_now
 from bench.errors import CallError, error_type_of_status
 from bench.logcontext import Scrubber
@@ -35,8 +34,6 @@ _MESSAGE_FIELDS: Final = ("message", "msg", "detail", "error_msg", "error")
 
 #: The class of statuses that send a client elsewhere.
 _REDIRECTION: Final = 3
-
-_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?")
 
 #: h11 and aiohttp both say it in words only.
 _TOO_LONG: Final = re.compile(r"too long|too many (headers|trailers)|more than \d+ bytes", re.IGNORECASE)
@@ -165,42 +162,6 @@ def server_message(body: object) -> str:
                 return server_message(body[field])
         return json.dumps(body, ensure_ascii=False) if body else ""
     return "" if body is None else str(body)
-
-
-def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Read how long the server asks to wait, in seconds; None if it does not say or cannot be understood.
-
-    Args:
-        headers: The answer's headers, by lower-case name.
-        now_s: UTC seconds since 1970; taken for a date only if the answer does not say what time it is at the server.
-    """
-    wait_ms = _number(headers.get("retry-after-ms"))
-    if wait_ms is not None:
-        return max(0.0, wait_ms / 1000)
-    value = headers.get("retry-after")
-    wait_s = _number(value)
-    if wait_s is None and (date_s := _date_s(value)) is not None:
-        sent_s = _date_s(headers.get("date"))
-        wait_s = date_s - (now_s if sent_s is None else sent_s)
-    return None if wait_s is None else max(0.0, wait_s)
-
-
-def _number(value: str | None) -> float | None:
-    """Read a decimal number; float() alone would also take nan, inf and 1_000."""
-    if value is None or not _NUMBER.fullmatch(value.strip()):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _date_s(value: str | None) -> float | None:
-    """Read an HTTP date as UTC seconds since 1970."""
-    if value is None:
-        return None
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError, OverflowError, OSError):
-        return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -16,6 +16,7 @@ from bench.clients._limits import KEEP_ALIVE_S
 from bench.clients._translate import Translator
 from bench.clients._watch import Watch
 from bench.clients.server_events import ServerEvents
+from bench.clients.service_addresses import CHAT, POOLED
 from bench.errors import ERROR_TYPES, CallError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bench.providers import Endpoint
 
 #: Where a message is answered as it is, by client: at once, or by one of the service's slots.
-ADDRESSES: Final[Mapping[str, str]] = {"service-direct": "/chat/stream", "service-pooled": "/chat/stream/async"}
+ADDRESSES: Final[Mapping[str, str]] = {"service-direct": CHAT, "service-pooled": CHAT + POOLED}
 
 _OK: Final = 200
 

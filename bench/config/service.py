@@ -86,7 +86,10 @@ class ServiceConfig:
     max_streams: int = field(default=200, metadata=_places("direct tasks at the same time; one more is refused"))
     reconnect_grace: float = field(
         default=10.0,
-        metadata=_time("how long a task goes on that nobody reads, in seconds, before it is cancelled"),
+        metadata=_time(
+            "how long a task goes on without a reader, in seconds, if it was asked for with an Idempotency-Key; any "
+            "other ends with its reader"
+        ),
     )
     drain_grace: float = field(
         default=30.0,

@@ -72,8 +72,7 @@ class LoopPauses:
         """Pause this coroutine as `Bell.wait` does a thread."""
         over: asyncio.Future[None] = self._loop.create_future()
         self._waiting[over] = None
-        # uvloop rounds to its tick, which may be early: the slot would ask again and again until the time has come.
-        timer = self._loop.call_later(_left_s(until_ns) + _TICK_S, _end, over)
+        timer = self._loop.call_later(timer_s(until_ns), _end, over)
         try:
             await over
         finally:
@@ -93,6 +92,12 @@ class LoopPauses:
         for over in list(self._waiting)[:_WOKEN]:
             self._waiting.pop(over)
             _end(over)
+
+
+def timer_s(until_ns: int) -> float:
+    """Return after how many seconds an event loop is to end a pause until an instant, if no ring ends it before."""
+    # uvloop rounds to its tick, which may be early: the slot would ask again and again until the time has come.
+    return _left_s(until_ns) + _TICK_S
 
 
 def _end(over: asyncio.Future[None]) -> None:

@@ -48,7 +48,10 @@ _IdempotencyKey = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[!-~]+$",
-        description="names the request: sent again with it, the same body is not done twice",
+        description=(
+            "names the request: sent again with it, the same body is not done twice; and its task waits for its client "
+            "to come back when the connection breaks"
+        ),
     ),
 ]
 _LastEventId = Annotated[

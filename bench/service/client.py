@@ -10,19 +10,20 @@ with ServiceClient("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import ssl
-from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Final, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final, Generic, Self, TypedDict, TypeVar
 
 import httpx2
-import msgspec
 
 from bench.clients.classify import classify
 from bench.clock import NS_PER_S, MonotonicClock
 from bench.errors import CallError, ConfigError
 from bench.policy.retry import RetryPolicy
+from bench.service.access import Access
 from bench.service.following import Following
 from bench.service.results import Gathering
 from bench.stop import StopSignal
@@ -43,39 +44,55 @@ READ_TIMEOUT_S: Final = 45.0
 
 _TIMEOUT: Final = httpx2.Timeout(5.0, read=READ_TIMEOUT_S)
 
+#: How long somebody who leaves may be held up by saying so.
+_LEAVE_TIMEOUT_S: Final = 1.0
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client is let in, and whom it trusts.
-
-    Attributes:
-        token: The service's token, or None where it asks for none.
-        ca_file: Certificates (PEM) to trust instead of the system's, for a service with a certificate of one's own.
-            There is no way to trust nobody's.
-    """
-
-    token: str | None = None
-    ca_file: FilePath | None = None
+Http = TypeVar("Http", httpx2.Client, httpx2.AsyncClient)
 
 
-class _Client:
-    """What both clients have in common."""
+class _Opening(TypedDict):
+    """How a connection is made."""
 
-    def __init__(self, base_url: str, access: Access | None, policy: RetryPolicy | None, clock: Clock | None) -> None:
+    base_url: str
+    headers: dict[str, str]
+    verify: ssl.SSLContext
+    timeout: httpx2.Timeout
+    trust_env: bool
+
+
+class _Client(ABC, Generic[Http]):
+    """What both clients have in common: whom they ask, and when they ask again."""
+
+    def __init__(
+        self,
+        base_url: str,
+        access: Access | None = None,
+        *,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._access = Access() if access is None else access
         self._base_url = _checked(base_url)
         self._policy = RetryPolicy() if policy is None else policy
         self._clock = MonotonicClock() if clock is None else clock
         self._never = StopSignal()
+        self._http: Http = self._opened(
+            _Opening(
+                base_url=self._base_url,
+                headers=self._access.headers(),
+                verify=self._trust(),
+                timeout=_TIMEOUT,
+                # Proxies and certificates are named to the client or not used.
+                trust_env=False,
+            )
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._base_url}>"
 
-    def _headers(self) -> dict[str, str]:
-        # Whoever compresses a stream collects it first.
-        headers = {"Accept-Encoding": "identity"}
-        if self._access.token is not None:
-            headers["Authorization"] = f"Bearer {self._access.token}"
-        return headers
+    @abstractmethod
+    def _opened(self, opening: _Opening) -> Http:
+        """Return what sends requests."""
 
     def _trust(self) -> ssl.SSLContext:
         if self._access.ca_file is None:
@@ -95,12 +112,12 @@ class _Client:
         return self._due_ns(wait_s)
 
 
-class ServiceClient(_Client):
+class ServiceClient(_Client[httpx2.Client]):
     """Asks the service from threads; any number may share one, and one task is followed by one thread.
 
     A lost connection, a full queue (429) and a failing service (5xx) are tried again by the policy that runs have:
-    never before a Retry-After has passed. A task is begun once: a stream that broke is taken up where it broke.
-    Closing a stream before its end leaves the task: the service cancels it, unless somebody else follows it.
+    never before a Retry-After has passed. A task is begun once: a stream that broke is taken up where it broke, for as
+    long as the service keeps it for a client that is away. Closing a stream before its end cancels the task.
 
     Args:
         base_url: Where the service is, such as `http://127.0.0.1:8000`.
@@ -112,24 +129,14 @@ class ServiceClient(_Client):
         ConfigError: The address is none, or the certificates cannot be read.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        access: Access | None = None,
-        *,
-        policy: RetryPolicy | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(base_url, access, policy, clock)
-        self._http = httpx2.Client(
-            base_url=self._base_url, headers=self._headers(), verify=self._trust(), timeout=_TIMEOUT, trust_env=False
-        )
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _opened(self, opening: _Opening) -> httpx2.Client:
+        return httpx2.Client(**opening)
 
     def close(self) -> None:
         """Close its connections."""
@@ -167,11 +174,26 @@ class ServiceClient(_Client):
         """
         task = Following(kind, body, path, self._policy)
         due_ns = self._due_ns(within_s)
-        while not task.is_over:
-            try:
-                yield from self._connection(task, due_ns)
-            except (CallError, httpx2.HTTPError) as error:
-                self._clock.sleep_until(self._wait_ns(task, error, due_ns), self._never)
+        try:
+            while not task.is_over:
+                try:
+                    yield from self._connection(task, due_ns)
+                except (CallError, httpx2.HTTPError) as error:
+                    self._clock.sleep_until(self._wait_ns(task, error, due_ns), self._never)
+        except GeneratorExit:
+            self._leave(task)
+            raise
+
+    def _leave(self, task: Following) -> None:
+        """Have the service cancel a task, if it can be told; else it notices by itself that nobody reads."""
+        ask = task.leave()
+        if ask is None or self._http.is_closed:
+            return
+        with (
+            contextlib.suppress(httpx2.HTTPError),
+            self._http.stream(ask.method, ask.address, timeout=_LEAVE_TIMEOUT_S),
+        ):
+            pass
 
     def _connection(self, task: Following, due_ns: int) -> Generator[Event, None, None]:
         """Yield what comes over one connection."""
@@ -185,27 +207,17 @@ class ServiceClient(_Client):
         task.end()
 
 
-class AsyncServiceClient(_Client):
+class AsyncServiceClient(_Client[httpx2.AsyncClient]):
     """Asks the service from one event loop; see `ServiceClient`, whose arguments it takes."""
-
-    def __init__(
-        self,
-        base_url: str,
-        access: Access | None = None,
-        *,
-        policy: RetryPolicy | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(base_url, access, policy, clock)
-        self._http = httpx2.AsyncClient(
-            base_url=self._base_url, headers=self._headers(), verify=self._trust(), timeout=_TIMEOUT, trust_env=False
-        )
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _opened(self, opening: _Opening) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(**opening)
 
     async def aclose(self) -> None:
         """Close its connections."""
@@ -230,13 +242,26 @@ class AsyncServiceClient(_Client):
         """
         task = Following(kind, body, path, self._policy)
         due_ns = self._due_ns(within_s)
-        while not task.is_over:
-            try:
-                async with contextlib.aclosing(self._connection(task, due_ns)) as events:
-                    async for event in events:
-                        yield event
-            except (CallError, httpx2.HTTPError) as error:
-                await self._clock.asleep_until(self._wait_ns(task, error, due_ns), self._never)
+        try:
+            while not task.is_over:
+                try:
+                    async with contextlib.aclosing(self._connection(task, due_ns)) as events:
+                        async for event in events:
+                            yield event
+                except (CallError, httpx2.HTTPError) as error:
+                    await self._clock.asleep_until(self._wait_ns(task, error, due_ns), self._never)
+        except (GeneratorExit, asyncio.CancelledError):
+            await self._leave(task)
+            raise
+
+    async def _leave(self, task: Following) -> None:
+        """Have the service cancel a task; see `ServiceClient._leave`."""
+        ask = task.leave()
+        if ask is None or self._http.is_closed:
+            return
+        with contextlib.suppress(httpx2.HTTPError):
+            async with self._http.stream(ask.method, ask.address, timeout=_LEAVE_TIMEOUT_S):
+                pass
 
     async def _connection(self, task: Following, due_ns: int) -> AsyncGenerator[Event, None]:
         """Yield what comes over one connection."""

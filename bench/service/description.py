@@ -41,9 +41,11 @@ Texts are written by a language model and streamed while they are.
 
 A stream is made of server-sent events, each with an id, counted from 1: `start` (task_id, position in the queue),
 `chunk` (text), `progress`, and at the end either `complete` (finish_reason, usage, timings) or `error` (code, message,
-retryable). A stream that broke off goes on at `/tasks/{task_id}/stream` with the header `Last-Event-ID`; a task that
-nobody reads is cancelled after a grace time. `.../stream` begins at once or is refused; `.../stream/async` waits for
-one of few slots, and is refused where the queue is full. What is not done is said as `{"error": {"code", "message"}}`.
+retryable). A task ends with its last reader: it is cancelled, and its call closed. One whose request had an
+`Idempotency-Key` waits for its client to come back, as long as `start` says (reconnect_grace_s): a stream that broke
+off goes on at `/tasks/{task_id}/stream` with the header `Last-Event-ID`. `.../stream` begins at once or is refused;
+`.../stream/async` waits for one of few slots, and is refused where the queue is full. What is not done is said as
+`{"error": {"code", "message"}}`.
 """
 
 

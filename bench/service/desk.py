@@ -11,13 +11,11 @@ import uuid
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Self
 
-import msgspec
-
 from bench.clock import NS_PER_S, utc_label
 from bench.errors import JournalError
 from bench.logcontext import task_scope
 from bench.service.keys import digest_of, key_of
-from bench.service.past import Accepted, PastTask
+from bench.service.past import PastTask
 from bench.service.patience import Patience
 from bench.service.reasons import CANCELLED, SLOW_READER, STOPPED
 from bench.service.refusals import Closing, EventsGone, Full
@@ -75,7 +73,6 @@ class Desk:
         self._settled = asyncio.Event()
         self._quiet = asyncio.Event()
         self._ended: Counter[State] = Counter()
-        self._encode = msgspec.json.Encoder().encode
         self._rss_bytes: int | None = None
         self._journal_bytes: int | None = None
         self._open = contextlib.AsyncExitStack()
@@ -122,32 +119,20 @@ class Desk:
         """
         rooms = self._rooms
         now_ns = rooms.clock.now_ns()
-        key, digest = key_of(wish), digest_of(wish)
+        key = key_of(wish)
+        digest = digest_of(wish) if key else ""
         same = self._register.same_as(key, digest, now_ns)
         if same is not None:
             return Submitted(task_id=same, again=True)
         self._check_room(wish, now_ns)
         task_id = uuid.uuid4().hex
         ticket = Ticket(task_id, next(self._indices), wish, now_ns, self._on_reading)
-        accepted = Accepted(
-            task_id=task_id,
-            kind=wish.kind,
-            path=wish.path,
-            created_at=ticket.created_at,
-            digest=digest,
-            user_id=wish.user_id if key else "",
-            key=wish.idempotency_key,
-        )
         try:
-            rooms.accepted.append(self._encode(accepted))
-            rooms.intake.accept(ticket, wish)
+            rooms.intake.accept(ticket, wish, key, digest)
         except JournalError as error:
-            rooms.intake.fail(error)
             raise self._closed() from error
         self._register.add(ticket, key, digest)
-        ticket.accepted(rooms.intake.position(ticket), self._service.reconnect_grace)
-        with task_scope(task_id):
-            _log.info("accepted: %s, %s", wish.kind, wish.path)
+        ticket.accepted(rooms.intake.position(ticket), self._patience.grace_s(ticket))
         self._patience.begin(ticket)
         rooms.slots.look()
         return Submitted(task_id=task_id, again=False)
@@ -273,7 +258,7 @@ class Desk:
         self._register.ended(ticket)
         self._ended[ticket.state] += 1
         with task_scope(ticket.task_id):
-            _log.info("%s after %d pieces", ticket.state, ticket.view(None).chunks)
+            _log.info("%s, %s: %s after %d pieces", ticket.kind, ticket.path, ticket.state, ticket.chunks)
         self._settled.set()
         self._rooms.slots.look()
 

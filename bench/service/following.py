@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
-from bench.clients._translate import retry_after_s
+from bench.clients.retry_after import retry_after_s
 from bench.clients.server_events import ServerEvents
+from bench.clients.service_addresses import CHAT, GENERATE, OPTIMIZE, POOLED
 from bench.clock import utc_now
 from bench.errors import CallError, LostError, RefusedError, error_type_of_status
 from bench.policy.retry import GiveUp, next_wait
@@ -24,12 +25,8 @@ if TYPE_CHECKING:
 Asked = Literal["chat", "generate", "optimize"]
 
 #: Where each kind is asked for, and what is added there for each path.
-ADDRESSES: Final[Mapping[Asked, str]] = {
-    "chat": "/chat/stream",
-    "generate": "/content/generate/stream",
-    "optimize": "/content/optimize/stream",
-}
-ENDINGS: Final[Mapping[Path, str]] = {"direct": "", "pooled": "/async"}
+ADDRESSES: Final[Mapping[Asked, str]] = {"chat": CHAT, "generate": GENERATE, "optimize": OPTIMIZE}
+ENDINGS: Final[Mapping[Path, str]] = {"direct": "", "pooled": POOLED}
 
 _OK: Final = 200
 
@@ -48,7 +45,8 @@ class Following:
 
     A driver sends what `ask` says, gives the answer to `head` and `take`, and after each connection that failed waits
     as `wait_s` says, until `is_over`. The task is begun with a key of its own, so that a request whose answer was lost
-    begins no second one; once its id is known, its stream is taken up behind the last event that came.
+    begins no second one and the task waits for its client to come back; once its id is known, its stream is taken up
+    behind the last event that came.
 
     Args:
         kind: What is wanted.
@@ -75,6 +73,12 @@ class Following:
         if self.task_id is None:
             return self._begin
         return Ask("GET", f"/tasks/{self.task_id}/stream", {"Last-Event-ID": str(self._last)}, b"")
+
+    def leave(self) -> Ask | None:
+        """Return the request that ends a task whose client does not come back; None where there is none to end."""
+        if self.task_id is None or self.is_over:
+            return None
+        return Ask("DELETE", f"/tasks/{self.task_id}", {}, b"")
 
     def head(self, http_status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Take an answer's head, and of a refusal the body.

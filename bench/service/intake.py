@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from bench.clock import Clock
     from bench.errors import BenchError
-    from bench.journal import Journal
     from bench.policy.admission import Admission
     from bench.records import JsonObject
+    from bench.service.kept import Kept
+    from bench.service.keys import Key
     from bench.service.reasons import Reason
     from bench.service.ticket import Ticket
     from bench.service.values import Path, Wish
@@ -38,7 +39,7 @@ class Intake:
     """Keeps each task before it is answered and each record before it is told; a `Source` of the dispatcher.
 
     Args:
-        journal: The files of this start.
+        kept: The files of this start.
         pools: The slots and the queue of each path.
         spec: What all tasks share.
         params: Parameters of every request that its wish says nothing about.
@@ -48,20 +49,19 @@ class Intake:
 
     def __init__(
         self,
-        journal: Journal,
+        kept: Kept,
         pools: Mapping[Path, Admission],
         spec: WorkerSpec,
         params: JsonObject,
         clock: Clock,
         settled: Callable[[Ticket], None],
     ) -> None:
-        self._journal = journal
+        self._kept = kept
         self._pools = pools
         self._params = params
         self._clock = clock
         self._settled = settled
         self._recorder = Recorder(spec)
-        self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(TaskResult).decode
         self._waiting: dict[str, Assignment] = {}
         self._open: dict[str, Ticket] = {}
@@ -76,8 +76,14 @@ class Intake:
         """The tasks without a record."""
         return tuple(self._open.values())
 
-    def accept(self, ticket: Ticket, wish: Wish) -> None:
+    def accept(self, ticket: Ticket, wish: Wish, key: Key | None, digest: str) -> None:
         """Keep a task and let it wait for its slot.
+
+        Args:
+            ticket: The task as its client knows it.
+            wish: What was asked for.
+            key: Its idempotency key, if it has one.
+            digest: What tells it from another wish under that key; empty without one.
 
         Raises:
             JournalError: It cannot be kept.
@@ -90,7 +96,7 @@ class Intake:
             custom_id=ticket.task_id,
         )
         try:
-            self._journal.drew(task)
+            self._kept.accept(ticket, task, key, digest)
         except JournalError as error:
             self.fail(error)
             raise
@@ -158,7 +164,7 @@ class Intake:
             info = ErrorInfo(type=why.error_type, message=why.message, retryable=ticket.given_up.retryable)
             result = msgspec.structs.replace(result, status="cancelled", error=info)
         try:
-            self._journal.append(self._encode(result))
+            self._kept.end(result)
         except JournalError as error:
             self.fail(error)
         del self._open[ticket.task_id]

@@ -87,4 +87,4 @@ def start_in(folder: Path, run: ConcurrentConfig, endpoints: Sequence[Endpoint],
         journal = opened.journal
         manifest = msgspec.structs.replace(journal.manifest, tasks=journal.drawn)
         error = None if journal.failure is None else str(journal.failure)
-        journal.close(concluded(manifest, "failed" if error else status, error, HarnessCost()))
+        journal.close(concluded(manifest, "failed" if error else status, error, HarnessCost(), ()))

@@ -19,7 +19,7 @@ class Patience:
 
     Args:
         for_slot_s: How long one waits for its slot, in seconds.
-        for_reader_s: How long one goes on that nobody reads, in seconds.
+        for_reader_s: How long one whose client can come back goes on that nobody reads, in seconds.
         give_up: Gives a task up.
     """
 
@@ -36,17 +36,22 @@ class Patience:
         return f"<Patience {len(self._slots)} for a slot {len(self._readers)} for a reader>"
 
     def begin(self, ticket: Ticket) -> None:
-        """Wait for a slot and for a reader."""
+        """Wait for a slot and for the first reader, who is on its way whether it can come back or not."""
         self._slots[ticket.task_id] = self._loop.call_later(self._for_slot_s, self._on_waited, ticket)
-        self.unread(ticket)
+        self._await_reader(ticket)
+
+    def grace_s(self, ticket: Ticket) -> float:
+        """Return how long a task goes on that nobody reads, in seconds; 0 for one whose client cannot come back."""
+        return self._for_reader_s if ticket.can_return else 0.0
 
     def unread(self, ticket: Ticket) -> None:
-        """Wait for a reader: there is none."""
-        self.read(ticket)
-        if not ticket.is_over:
-            self._readers[ticket.task_id] = self._loop.call_later(
-                self._for_reader_s, self._give_up, ticket, CLIENT_GONE
-            )
+        """Wait for a reader where one can come back: the last one has left."""
+        if ticket.is_over:
+            return
+        if ticket.can_return:
+            self._await_reader(ticket)
+        else:
+            self._give_up(ticket, CLIENT_GONE)
 
     def read(self, ticket: Ticket) -> None:
         """Wait for no reader: there is one."""
@@ -56,6 +61,9 @@ class Patience:
         """Wait for nothing any more."""
         _end(self._readers, ticket)
         _end(self._slots, ticket)
+
+    def _await_reader(self, ticket: Ticket) -> None:
+        self._readers[ticket.task_id] = self._loop.call_later(self._for_reader_s, self._give_up, ticket, CLIENT_GONE)
 
     def _on_waited(self, ticket: Ticket) -> None:
         if ticket.began_ns is None:

@@ -20,6 +20,7 @@ from bench.journal import LineFile
 from bench.journal.writer import SYNC_EVERY_S
 from bench.policy.admission import Admission
 from bench.service.intake import Intake
+from bench.service.kept import Kept
 from bench.service.opening import FOLDER, alone_in, start_in
 from bench.service.past import ACCEPTED, past_tasks
 from bench.service.slots import Slots
@@ -56,7 +57,6 @@ class Rooms:
         started: When it began, in UTC.
         origin_ns: The same on its clock.
         past: The tasks of earlier starts.
-        accepted: The file of what was accepted.
     """
 
     clock: Clock
@@ -64,7 +64,6 @@ class Rooms:
     started: datetime
     origin_ns: int
     past: list[tuple[PastTask, Key | None, str]]
-    accepted: LineFile
     pools: dict[Path, Admission]
     intake: Intake
     dispatcher: Dispatcher
@@ -103,7 +102,7 @@ async def opened_rooms(
         accepted = stack.enter_context(contextlib.closing(LineFile(journal.directory / ACCEPTED)))
         spec = worker_spec(config, endpoints, opened, None)
         pools = _pools(service)
-        intake = Intake(journal, pools, spec, request_params(run), clock, settled)
+        intake = Intake(Kept(journal, accepted), pools, spec, request_params(run), clock, settled)
         stack.enter_context(journal.syncing(on_failure=_failing(intake, opened)))
         bell = Bell()
         doers = Doers(spec=spec, clock=clock, stop=StopSignal(), rung=bell.ring)
@@ -116,7 +115,6 @@ async def opened_rooms(
             started=opened.zero.now,
             origin_ns=opened.zero.ns,
             past=past,
-            accepted=accepted,
             pools=pools,
             intake=intake,
             dispatcher=dispatcher,

@@ -212,17 +212,16 @@ class _Body:
         Raises:
             Problem: It is larger than allowed or takes too long.
         """
-        too_large = Problem(413, f"the body may have {self._most_bytes} bytes")
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._most_bytes:
-            raise too_large
+            raise self._too_large()
         data = bytearray()
         try:
             async with asyncio.timeout(BODY_S):
                 async for part in self._parts():
                     data += part
                     if len(data) > self._most_bytes:
-                        raise too_large
+                        raise self._too_large()
         except TimeoutError:
             raise Problem(408, f"the body did not arrive within {BODY_S:g} s") from None
         self._message = {"type": "http.request", "body": bytes(data), "more_body": False}
@@ -241,6 +240,9 @@ class _Body:
         """Return the body, and from then on what the server says."""
         message, self._message = self._message, None
         return message or await self._receive()
+
+    def _too_large(self) -> Problem:
+        return Problem(413, f"the body may have {self._most_bytes} bytes")
 
     async def _parts(self) -> AsyncIterator[bytes]:
         while not self.is_read:

@@ -18,6 +18,7 @@ from bench.service.http1 import CLOSE_S, Http1
 from bench.service.http2 import Http2
 from bench.service.metrics import Counted, Metrics
 from bench.service.security import Gate, rules_for
+from bench.service.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ async def _serve(
         app = make_app(desk, metrics, needs_token=token is not None)
         app.add_middleware(Gate, rules=rules_for(config, token, time.perf_counter_ns))
         address = _address(config, listener)
-        server = _server(config, Counted(app, metrics), listener)
+        server = _server(config, Turns(Counted(app, metrics)), listener)
         serving = asyncio.ensure_future(server.serve())
         stopped = asyncio.ensure_future(_stopped(desk, stop, config.drain_grace))
         opened = asyncio.ensure_future(server.opened())

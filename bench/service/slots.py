@@ -6,15 +6,15 @@ import asyncio
 import itertools
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bench.clock import NS_PER_S
 from bench.engines._base import Pause
+from bench.engines.bell import timer_s
 from bench.errors import CallError
 from bench.records import WorkerId
+from bench.stop import StopSignal
 from bench.worker import TaskWorker
 from bench.worker.record import Recorder
 
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from bench.records import TaskResult
     from bench.service.ticket import Ticket
     from bench.worker import Assignment, WorkerSpec
-
-#: No pause is longer, as in a run.
-_LONGEST_S: Final = 0.25
-
-#: One tick of an event loop's timers, which may round to an instant that has not come yet.
-_TICK_S: Final = 0.001
 
 _ENDED: Final = CallError("cancelled", "the service was stopped")
 
@@ -57,10 +51,10 @@ class Slots:
         begin: Callable[[str], Ticket],
     ) -> None:
         self._dispatcher = dispatcher
-        self._spec = spec
         self._clock = clock
         self._client = client
         self._begin = begin
+        self._worker = TaskWorker(spec, clock, StopSignal())
         self._recorder = Recorder(spec)
         self._loop = asyncio.get_running_loop()
         self._under_way: dict[str, asyncio.Task[TaskResult]] = {}
@@ -95,15 +89,14 @@ class Slots:
             self._timer = None
         while (drawn := self._dispatcher.draw()) is not None:
             if isinstance(drawn, Pause):
-                left_s = (drawn.until_ns - time.perf_counter_ns()) / NS_PER_S
-                self._timer = self._loop.call_later(min(_LONGEST_S, max(0.0, left_s)) + _TICK_S, self.look)
+                self._timer = self._loop.call_later(timer_s(drawn.until_ns), self.look)
                 return
             self._start(drawn)
 
     def _start(self, drawn: Assignment) -> None:
         task_id = drawn.task.custom_id or ""
         ticket = self._begin(task_id)
-        worker = TaskWorker(self._spec, self._clock, ticket.stop)
+        worker = self._worker.stopped_by(ticket.stop)
         client = _Shown(self._client, lambda text: ticket.write(text, self._clock.now_ns()))
         who = WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=self._free_number())
         attempt = self._loop.create_task(worker.arun(drawn, client, who))

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from bench.service.values import Event
+    from bench.service.values import Event, EventName
 
 #: What stands between server and reader (a proxy, a browser) may close a connection that is silent for longer.
 KEEP_ALIVE_S: Final = 15.0
+
+#: What no event follows.
+_LAST: Final[frozenset[EventName]] = frozenset(("complete", "error"))
 
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 
@@ -94,7 +97,10 @@ class EventStream(Response):
             if self._first_text is not None and event.name == "chunk":
                 self._first_text((time.perf_counter_ns() - self._began_ns) / NS_PER_S)
                 self._first_text = None
-            await _send(send, encoded(event))
+            is_last = event.name in _LAST
+            await _send(send, encoded(event), more=not is_last)
+            if is_last:
+                return
         await _send(send, b"", more=False)
 
 

@@ -12,6 +12,7 @@ from bench.stop import StopSignal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from bench.records import JsonObject, TaskResult
     from bench.service.events import Reading
@@ -28,13 +29,15 @@ class Ticket:
     Args:
         task_id: Its id, which cannot be guessed.
         index: Its place among the tasks of this start, from 0.
-        wish: What was asked for; of it only the kind and the path are kept.
+        wish: What was asked for; neither its prompt nor its key is kept.
         now_ns: When it was accepted.
         reading: Called when something has happened to its readers; see `Ring`.
 
     Attributes:
         stop: Raised when its call is to be given up.
+        can_return: Whether its client can come back to it: it named its request.
         given_up: Why it was given up, if it was.
+        chunks: Pieces of text that have come.
         ended_ns: When its end was told; None before.
     """
 
@@ -47,16 +50,17 @@ class Ticket:
         self.path: Path = wish.path
         self.ring = Ring(lambda what: reading(self, what))
         self.stop = StopSignal()
+        self.can_return = wish.idempotency_key is not None
         self.given_up: Reason | None = None
         self.state: State = "queued"
         self.created_ns = now_ns
         self.created_at = utc_label(utc_now())
         self.began_ns: int | None = None
         self.ended_ns: int | None = None
-        self._began_at: str | None = None
-        self._ended_at: str | None = None
+        self._began_at: datetime | None = None
+        self._ended_at: datetime | None = None
         self._error: TaskError | None = None
-        self._chunks = 0
+        self.chunks = 0
         self._characters = 0
         self._progress_ns = now_ns
 
@@ -92,14 +96,14 @@ class Ticket:
         """Tell that it is being answered."""
         self.state = "running"
         self.began_ns = now_ns
-        self._began_at = utc_label(utc_now())
+        self._began_at = utc_now()
         self._tell_progress(now_ns)
 
     def write(self, text: str, now_ns: int) -> None:
         """Tell a piece of the answer."""
         if self.is_over:
             return
-        self._chunks += 1
+        self.chunks += 1
         self._characters += len(text)
         self.ring.add("chunk", {"text": text})
         if now_ns - self._progress_ns >= _PROGRESS_EVERY_NS:
@@ -121,7 +125,7 @@ class Ticket:
                 state_of(result.status, result.error), now_ns, told(result.error), retryable=result.error.retryable
             )
             return
-        if not self._chunks and result.content:
+        if not self.chunks and result.content:
             self.write(result.content, now_ns)  # it was there already, or came in one piece
         self._end("succeeded", now_ns, None)
         self.ring.add("complete", _complete(result))
@@ -136,16 +140,16 @@ class Ticket:
             state=self.state,
             position=position if self.state == "queued" else None,
             created_at=self.created_at,
-            started_at=self._began_at,
-            ended_at=self._ended_at,
-            chunks=self._chunks,
+            started_at=_label(self._began_at),
+            ended_at=_label(self._ended_at),
+            chunks=self.chunks,
             error=self._error,
         )
 
     def _end(self, state: State, now_ns: int, error: TaskError | None, *, retryable: bool = False) -> None:
         self.state = state
         self.ended_ns = now_ns
-        self._ended_at = utc_label(utc_now())
+        self._ended_at = utc_now()
         self._error = error
         if error is not None:
             self.ring.add("error", {"code": error.code, "message": error.message, "retryable": retryable})
@@ -157,11 +161,15 @@ class Ticket:
             "progress",
             {
                 "state": self.state,
-                "chunks": self._chunks,
+                "chunks": self.chunks,
                 "characters": self._characters,
                 "elapsed_s": round((now_ns - self.created_ns) / NS_PER_S, 3),
             },
         )
+
+
+def _label(instant: datetime | None) -> str | None:
+    return None if instant is None else utc_label(instant)
 
 
 def _complete(result: TaskResult) -> JsonObject:

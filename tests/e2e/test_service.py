@@ -74,7 +74,7 @@ def _metrics(service: Serving) -> list[Metric]:
 
 def test_a_stream_goes_on_where_it_broke_off(service: Serving) -> None:
     """A client that comes back with the id of its last event gets the ones after it, and nothing twice."""
-    with streaming(service.url, "/chat/stream/async", topic("先断后续")) as stream:
+    with streaming(service.url, "/chat/stream/async", topic("先断后续"), Idempotency_Key="back") as stream:
         before = stream.until("chunk")
     with streaming(service.url, f"/tasks/{stream.task_id}/stream", Last_Event_ID=str(before[-1].number)) as again:
         after = list(again)
@@ -182,10 +182,12 @@ def test_how_the_service_stands(service: Serving) -> None:
 
 
 def test_a_reader_that_leaves_ends_its_task(tmp_path: Path) -> None:
-    """A task whose only reader left is cancelled after the grace; its id is known for a time, and then no more."""
+    """A task with a key whose only reader left is cancelled after the grace; its id is known for a time, and then no
+    more.
+    """
     options = ("--reconnect-grace", "0.2", "--task-ttl", "0.5")
     with serving(tmp_path, *SIMULATOR, "--client", "lean", *options) as service:
-        with streaming(service.url, "/chat/stream", topic()) as stream:
+        with streaming(service.url, "/chat/stream", topic(), Idempotency_Key="leaving") as stream:
             stream.until("chunk")
         states = []
 

@@ -13,7 +13,8 @@ import pytest
 
 from bench.errors import ConfigError, LostError, RefusedError, ServiceError, TaskFailedError
 from bench.policy.retry import RetryPolicy
-from bench.service.client import Access, AsyncServiceClient, ServiceClient
+from bench.service.access import Access
+from bench.service.client import AsyncServiceClient, ServiceClient
 from tests.clocks import PRESENT_NS, VirtualClock
 from tests.faultserver import FaultServer
 from tests.service_wire import CHUNKS, COMPLETE, START, STREAM, TASK, TEXT, begun, refusal, sent, whole
@@ -187,17 +188,56 @@ def test_trust(generate: Generate) -> None:
     assert len(server.exchanges) == 1
 
 
-def test_a_reader_that_leaves_closes_its_connection() -> None:
-    """A stream that is closed half-read ends its connection at once, so that the service notices."""
+def _from_threads(url: str) -> None:
+    with ServiceClient(url) as client, contextlib.closing(client.stream("chat", BODY)) as events:
+        assert next(events).name == "start"
+
+
+def _from_a_loop(url: str) -> None:
+    async def leave() -> None:
+        async with AsyncServiceClient(url) as client, contextlib.aclosing(client.stream("chat", BODY)) as events:
+            assert (await anext(events)).name == "start"
+
+    asyncio.run(leave())
+
+
+def _cancelled(url: str) -> None:
+    async def read(client: AsyncServiceClient, started: asyncio.Event) -> None:
+        async for _ in client.stream("chat", BODY):
+            started.set()
+
+    async def cancel() -> None:
+        async with AsyncServiceClient(url) as client:
+            started = asyncio.Event()
+            reading = asyncio.create_task(read(client, started))
+            await started.wait()
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+
+    asyncio.run(cancel())
+
+
+@pytest.mark.parametrize("leave", [_from_threads, _from_a_loop, _cancelled])
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "not told"])
+def test_a_reader_that_leaves_has_its_task_cancelled(leave: Callable[[str], None], *, is_told: bool) -> None:
+    """A stream that is closed half-read ends its connection and cancels its task, or ends without an error all the same
+    where the service does not answer.
+    """
 
     async def script(exchange: Exchange) -> None:
-        await exchange.send(begun(START))
-        await exchange.gone()
+        if exchange.target == "/chat/stream":
+            await exchange.send(begun(START))
+            await exchange.gone()
+        elif is_told:
+            await exchange.send(answer({}))
+        else:
+            exchange.reset()
 
-    with FaultServer(script) as server, ServiceClient(address(server)) as client:
-        with contextlib.closing(client.stream("chat", BODY)) as events:
-            assert next(events).name == "start"
+    with FaultServer(script) as server:
+        leave(address(server))
         assert server.wait_until(lambda seen: seen.open_connections == 0)
+        assert [asked.target for asked in server.exchanges] == ["/chat/stream", f"/tasks/{TASK}"]
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://", "http://me:secret@127.0.0.1:8000"])

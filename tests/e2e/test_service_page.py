@@ -12,6 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from bench.service.pages import page_files
+from tests.asking import ask
 from tests.browser import Browser, browser
 from tests.command import requests, wait_until
 from tests.faultserver import FaultServer
@@ -138,6 +139,20 @@ def test_words_come_before_the_end(chromium: Browser, service: Serving, log: Pat
     assert all_text.startswith(whole_one[1])
     assert (state, problem) == ("done", "")
     assert re.fullmatch(r"\d+\.\d\d s", total)
+
+
+def test_a_page_that_is_left_ends_its_tasks(chromium: Browser, service: Serving) -> None:
+    """Whoever leaves the page has its task cancelled, and not only when the service has waited for a return."""
+    page = Page(chromium, service.url)
+    page.begin("left alone")
+    page.wait(lambda cards: bool(cards[0][1]), "first words")
+    task_id = page.says("document.querySelector('.id').textContent")
+    chromium.driver.get("about:blank")
+
+    def state() -> str:
+        return str(ask(service.url, "GET", f"/tasks/{task_id}/status").json["error"])
+
+    wait_until(lambda: "on request" in state(), "a cancelled task", 5)
 
 
 def test_text_is_never_markup(chromium: Browser, service: Serving) -> None:

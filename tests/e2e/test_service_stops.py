@@ -117,8 +117,8 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
 def _begun(service: Serving, targets: tuple[str, ...]) -> list[str]:
     """Begin a task at each address; nobody reads on, which is well within the grace."""
     ids = []
-    for target in targets:
-        with streaming(service.url, target, topic(target)) as stream:
+    for number, target in enumerate(targets):
+        with streaming(service.url, target, topic(target), Idempotency_Key=f"begun-{number}") as stream:
             stream.until("start")
             ids.append(stream.task_id)
     return ids

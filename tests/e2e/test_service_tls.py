@@ -47,7 +47,7 @@ def over_http2(url: str) -> httpx2.Client:
 
 def test_http2(tmp_path: Path) -> None:
     """Over HTTP/2 words arrive as they are written, many streams share a connection, and one that ends is noticed."""
-    options = (*SIMULATOR, *TLS, "--http2", "--reconnect-grace", "0.1")
+    options = (*SIMULATOR, *TLS, "--http2")
     with serving(tmp_path, *options) as service, over_http2(service.url) as client:
         with over_http2(service.url) as leaving, leaving.stream("POST", "/chat/stream", json=topic()) as left:
             next(line for line in left.iter_lines() if line == "event: chunk")

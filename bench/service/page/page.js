@@ -141,6 +141,11 @@ class Task {
     }
   }
 
+  /** Has the service cancel what nobody will read: it would wait a while for this page to come back. */
+  leave() {
+    if (this.id && !this.over) ask(`tasks/${this.id}`, token(), { method: 'DELETE', keepalive: true }).catch(() => {});
+  }
+
   /** Asks for the place in the queue; the stream tells all else. */
   async poll() {
     const view = await (await ask(`tasks/${this.id}/status`, token())).json();
@@ -235,4 +240,5 @@ byId('form').addEventListener('submit', (event) => {
 byId('topic').addEventListener('keydown', (event) => {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) byId('form').requestSubmit();
 });
+addEventListener('pagehide', () => tasks.forEach((task) => task.leave()));
 pollForEver();

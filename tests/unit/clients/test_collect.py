@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bench.clients._base import Timeouts
 from bench.clients._collect import Collector
 from bench.clients._pieces import encodable
-from bench.clients._translate import Translator, retry_after_s
+from bench.clients._translate import Translator
+from bench.clients.retry_after import retry_after_s
 from bench.clock import NS_PER_S
 from bench.errors import CallError
 from bench.providers import Secret

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 
 from bench.errors import ConfigError, JournalError
-from bench.service.refusals import Closing, Conflict, EventsGone, Full
+from bench.service.refusals import Closing, Conflict, Full
 from bench.service.values import Path as TaskPath
 from tests.desks import desk, error_code, held, read, run, text_of, until, view, wish
 from tests.faultserver import FaultServer
@@ -171,48 +171,6 @@ def test_a_task_whose_time_is_over_frees_its_slot(tmp_path: Path) -> None:
     with held() as (provider, server):
         run(work)
     assert provider.asked == ["slow"]
-
-
-def test_a_task_that_nobody_reads_is_given_up(tmp_path: Path) -> None:
-    """A reader that comes back within the grace finds the rest; after the grace the call is closed."""
-
-    async def work() -> None:
-        async with desk(tmp_path, server.base_url, reconnect_grace=0.4) as at:
-            kept = at.submit(wish("kept")).task_id
-            await until(lambda: view(at, kept).chunks == 1)
-            async with aclosing(at.events(kept)) as events:
-                had = [await anext(events) for _ in range(3)]
-            rest = asyncio.create_task(read(at, kept, had[-1].number))
-            # Nobody ever reads it: when it is given up, the grace of the other one is over as well.
-            left = at.submit(wish("left")).task_id
-            await until(lambda: view(at, left).state == "cancelled")
-            assert error_code(await read(at, left)) == "client_gone"
-            assert view(at, kept).state == "running"
-            provider.let(1)
-            assert text_of(had + await rest) == "one two"
-            await until(lambda: provider.gone == 1)
-
-    with held() as (provider, server):
-        run(work)
-
-
-def test_f54_a_reader_that_stops_reading_is_given_up(tmp_path: Path) -> None:
-    """A task whose only reader has fallen behind what is kept is given up, and the reader told why."""
-    pieces = [event(chunk(f"{number} ")) for number in range(6000)]
-
-    async def work() -> None:
-        async with desk(tmp_path, server.base_url) as at:
-            task_id = at.submit(wish()).task_id
-            async with aclosing(at.events(task_id)) as events:
-                assert (await anext(events)).name == "start"
-                await until(lambda: view(at, task_id).state == "cancelled")
-                rest = [each async for each in events]
-            assert [(each.number, each.data["code"]) for each in rest] == [(1, "slow_reader")]
-            with pytest.raises(EventsGone):
-                at.events(task_id)
-
-    with FaultServer(sending(streamed(*pieces, STOP, DONE))) as server:
-        run(work)
 
 
 @pytest.mark.parametrize("has_begun", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +13,7 @@ import pytest
 from bench.config.service import ServiceConfig
 from bench.service.http1 import BoundedProtocol, Http1
 from bench.service.security import Gate, Rules
+from tests.rude import SLOW, WRONG, cut_off
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -142,3 +144,23 @@ def test_a_patient_client_is_served() -> None:
     """A client that takes what is there for it gets all of it."""
     answer = asyncio.run(_answered(b"GET /much HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     assert len(answer) > 20 * len(MUCH)
+
+
+def test_nothing_is_left_of_those_that_were_cut_off() -> None:
+    """Once hostile clients are cut off, the service holds none of their connections, nor what came over them."""
+    kinds = WRONG | {name: SLOW[name] for name in ("says nothing", "a head that drips")}
+
+    async def crowd() -> None:
+        async with served() as port, asyncio.timeout(20):
+            url = f"http://127.0.0.1:{port}"
+            await asyncio.gather(*(cut_off(url, name, rude) for name, rude in kinds.items() for _ in range(3)))
+            while _connections():  # noqa: ASYNC110 - the server ends them in some turns of the loop, or never
+                await asyncio.sleep(0.01)
+
+    asyncio.run(crowd())
+
+
+def _connections() -> int:
+    """Return how many connections there are that a collection does not throw away."""
+    gc.collect()
+    return sum(isinstance(each, BoundedProtocol) for each in gc.get_objects())

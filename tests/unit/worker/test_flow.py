@@ -11,10 +11,11 @@ import pytest
 
 from bench.policy.retry import RetryPolicy
 from bench.records import ErrorInfo
+from bench.stop import StopSignal
 from tests.clocks import NS_PER_S, PRESENT_NS
 from tests.flows import WHO, World, both_drivers, by_loop, by_thread, make_spec
 from tests.samples import failed_attempt, make_task
-from tests.scripted_clients import AsyncScripted, Line
+from tests.scripted_clients import AsyncScripted, Line, SyncScripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +187,16 @@ def test_a_cancellation_ends_a_backoff(drive: Driver) -> None:
     result = drive(world, world.assignment())
     assert (result.status, len(result.attempts)) == ("cancelled", 1)
     assert result.service_s == pytest.approx(0.6)
+
+
+def test_a_worker_with_a_stop_of_its_own() -> None:
+    """A worker that was given a stop of its own ends with it, its attempt kept; the one that it was made of goes on."""
+    world = World([BUSY, Line()])
+    own = StopSignal()
+    world.clock.plan(0.6, own.cancel)
+    stopped = world.worker.stopped_by(own).run(world.assignment(0), SyncScripted(world.player), WHO)
+    assert (stopped.status, len(stopped.attempts)) == ("cancelled", 1)
+    assert by_thread(world, world.assignment(1)).status == "ok"
 
 
 def test_a_foreign_cancellation_passes_through() -> None:
