@@ -32,6 +32,8 @@ The first argument may be one of this script's own flags:
   --performance   every mode compared, with a verdict and a report, within ten minutes
   --test          the test suite (further arguments go to pytest)
   --setup-local   installs the small local model for --provider local
+  --setup-distributed
+                  installs Dask for --mode distributed, here and on each node
   --help, -h      this text, then that of the command
 All else is passed on to concurrent_bigmodel.py, and its exit code is passed back.
 The first call sets up .venv beside this script, and says what it will install.
@@ -108,7 +110,7 @@ set_up() {
   mkdir -p -- "$installed"
   cp -- "$lock" "$installed/"
   # It holds the same versions.
-  if [[ $lock == requirements-all.lock ]]; then cp -- requirements.lock requirements-serve.lock "$installed/"; fi
+  if [[ $lock == requirements-all.lock ]]; then cp -- requirements{,-serve,-distributed}.lock "$installed/"; fi
   rm -- "$incomplete"
   say "$green" 'Set up.'
 }
@@ -132,6 +134,7 @@ require() {
 
 run_time() { require requirements.lock 76 400; }
 service() { require requirements-serve.lock 7 30; }
+distributed() { require requirements-distributed.lock 5 40; }
 development() { require requirements-all.lock 130 580; }
 
 setup_local() {
@@ -165,6 +168,13 @@ case ${1-} in
   --setup-local)
     shift
     setup_local "$@"
+    exit
+    ;;
+  --setup-distributed)
+    shift
+    [[ $# -eq 0 ]] || fail "--setup-distributed takes no further argument, got: $*"
+    run_time
+    distributed
     exit
     ;;
   --help | -h)

@@ -56,7 +56,7 @@ def describe_environment(root: Path = ROOT) -> JsonObject:
         "memory_bytes": _memory_bytes(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "git": _git(root),
-        "source": _source(root),
+        "source": source_hash(root),
         "start_method": start_method(),
         "limits": {
             "open_files": _limit(resource.RLIMIT_NOFILE),
@@ -169,7 +169,7 @@ def _git(root: Path) -> JsonObject | None:
     return {"commit": commit[:_COMMIT_LENGTH], "dirty": any(not line.startswith("#") for line in lines)}
 
 
-def _source(root: Path) -> str | None:
+def source_hash(root: Path = ROOT) -> str | None:
     """Return a hash of the program's own source: which one ran, whatever git says of it; None where there is none."""
     paths = sorted([*root.glob("bench/**/*.py"), *root.glob("concurrent_bigmodel.py")])
     digest = hashlib.sha256()

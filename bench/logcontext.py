@@ -192,6 +192,16 @@ def logging_to(own: Sequence[logging.Handler], libraries: Sequence[logging.Handl
 
 
 @contextlib.contextmanager
+def logged_as_library(*names: str) -> Iterator[None]:
+    """Inside the block, send the warnings of these loggers where those of `LIBRARY_LOGGERS` go; nowhere else."""
+    handlers = logging.getLogger(LIBRARY_LOGGERS[0]).handlers or [logging.NullHandler()]
+    with contextlib.ExitStack() as undo:
+        for name in names:
+            undo.enter_context(_routed(name, handlers, logging.WARNING))
+        yield
+
+
+@contextlib.contextmanager
 def _routed(name: str, handlers: Sequence[logging.Handler], level: int) -> Iterator[None]:
     logger = logging.getLogger(name)
     before = (logger.level, logger.propagate, list(logger.handlers))

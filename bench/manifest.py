@@ -43,6 +43,32 @@ class HarnessCost(msgspec.Struct, frozen=True, kw_only=True):
     canary_p99_s: float | None = None
 
 
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of a cluster, as a segment of mode `distributed` had it.
+
+    Attributes:
+        name: Its own among the segment's nodes: the one that its worker was started with, else its host's.
+        host: The machine's name.
+        address: Where its worker listens.
+        pid: The worker's process.
+        slots: How many tasks it takes at once; None where it said nothing.
+        joined_s: When it was ready, in seconds on the run's clock.
+        left_s: When it was gone; None where it stayed until the end.
+        lost: Tasks that it had at that moment.
+        cpu_s: CPU time that its worker spent on the segment; None where it could not tell any more.
+    """
+
+    name: str
+    host: str
+    address: str
+    pid: int
+    slots: int | None = None
+    joined_s: float | None = None
+    left_s: float | None = None
+    lost: int = 0
+    cpu_s: float | None = None
+
+
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One start or resume of a run.
 
@@ -56,6 +82,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
         cost: What the harness itself cost; None as above.
         tasks: How many tasks it was to do.
         changed: The settings that are others than those of the run's `config`.
+        nodes: Of mode `distributed`: the nodes that took part, in the order in which they came.
     """
 
     started_at: str
@@ -67,6 +94,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     cost: HarnessCost | None = None
     tasks: int | None = None
     changed: JsonObject = {}
+    nodes: tuple[NodeFacts, ...] = ()
 
 
 class RunManifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,12 +20,17 @@ def is_key_variable(name: str) -> bool:
 
 
 class Secret:
-    """A string that shows itself only when asked to; printing, formatting and encoding it give no secret away."""
+    """A string that shows itself only when asked to; printing, formatting and encoding it give no secret away.
 
-    __slots__ = ("_value",)
+    Attributes:
+        variable: The environment variable that holds it, or an empty string.
+    """
 
-    def __init__(self, value: str) -> None:
+    __slots__ = ("_value", "variable")
+
+    def __init__(self, value: str, variable: str = "") -> None:
         self._value = value
+        self.variable = variable
 
     def __repr__(self) -> str:
         """Show that there is one."""

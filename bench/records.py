@@ -14,7 +14,7 @@ from bench.errors import ErrorType
 #: Version of every stored file. 1: first version.
 SCHEMA_VERSION: Final = 1
 
-Mode = Literal["serial", "threading", "multiprocessing", "asyncio", "hybrid"]
+Mode = Literal["serial", "threading", "multiprocessing", "asyncio", "hybrid", "distributed"]
 LoadModel = Literal["closed", "open"]
 Status = Literal["ok", "failed", "cancelled"]
 RunStatus = Literal["running", "completed", "interrupted", "failed"]
@@ -138,11 +138,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WorkerId(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who did a task: the process, its thread, and the slot (from 0) among the run's N."""
+    """Who did a task: the process, its thread, the slot (from 0) among the run's N; the node, in mode `distributed`."""
 
     pid: int
     thread: str
     slot: int
+    node: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class TaskResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):

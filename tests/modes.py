@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
+#: Those of one machine. The slots of a node are those of a worker process of mode hybrid, so what happens within one
+#: task need not be shown again for `distributed`.
+OF_ONE_MACHINE: Final[tuple[Mode, ...]] = tuple(mode for mode in MODES if mode != "distributed")
+
 #: One that shares a process and one that does not: what fails in any of the others mostly fails in one of them.
 QUICK: Final[tuple[Mode, ...]] = ("asyncio", "multiprocessing")
 

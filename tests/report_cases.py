@@ -33,6 +33,7 @@ CASES: Final[dict[str, tuple[Plan, ...]]] = {
     "interrupted": (Plan(recorded=11, status="interrupted", tasks=1000),),
     "not streamed": (Plan(streamed=False, topics=None, tasks=200),),
     "600 workers": (Plan(mode="multiprocessing", concurrency=600, tasks=2400),),
+    "nodes": (Plan(mode="distributed", concurrency=60, tasks=700, nodes=("n1", "n2", "n3"), error_rate=0.02),),
     "slow and quick": (Plan(first_token_s=30.0), Plan(mode="threading", first_token_s=0.0004, token_s=0.00001, seed=1)),
     "real work": (
         Plan(
@@ -51,6 +52,7 @@ CASES: Final[dict[str, tuple[Plan, ...]]] = {
             error_message=HOSTILE,
             provider=HOSTILE,
             routes=((HOSTILE, 0), (HOSTILE, 1), (LONG, 0), *((f"provider {number}", 0) for number in range(12))),
+            nodes=(HOSTILE, LONG, "n1"),
         ),
         Plan(mode="threading", seed=1),
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
-from bench.manifest import HarnessCost, RunManifest, Segment
+from bench.manifest import HarnessCost, NodeFacts, RunManifest, Segment
 from bench.records import Attempt, ErrorInfo, Mode, RouteChange, RunStatus, TaskResult, WorkerId
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Plan:
     tokens: int = 16
     seed: int = 0
     routes: tuple[tuple[str, int], ...] = ()
+    nodes: tuple[str, ...] = ()
     command: str = (
         "python concurrent_bigmodel.py run --provider simulator --topics AI技术 新能源 医疗科技 智能制造 --iterations 6"
     )
@@ -145,9 +146,17 @@ def _manifest(run_id: str, plan: Plan) -> RunManifest:
                 pid=4242,
                 ended_at="2026-11-22T03:05:09Z",
                 cost=HarnessCost(startup_s=0.31, cpu_s=0.8, peak_pss_bytes=96_000_000, wakeup_lag_p99_s=0.0011),
+                nodes=tuple(_node(plan, place) for place in range(len(plan.nodes))),
             ),
         ),
     )
+
+
+def _node(plan: Plan, place: int) -> NodeFacts:
+    """Return what a run would have said of a node: the second one has no bound and was lost in mid-run."""
+    name = plan.nodes[place]
+    facts = NodeFacts(name=name, host=f"{name}.lan", address=f"tcp://10.0.0.{place}:4000", pid=7, slots=32, cpu_s=0.25)
+    return msgspec.structs.replace(facts, slots=None, cpu_s=None, left_s=1.0, lost=3) if place == 1 else facts
 
 
 def results(plan: Plan) -> Iterator[TaskResult]:
@@ -263,6 +272,7 @@ def _result(plan: Plan, index: int, slot: int, start_s: float, draw: random.Rand
             pid=4242 if plan.mode != "multiprocessing" else 5000 + slot,
             thread="MainThread" if plan.mode in {"serial", "asyncio"} else f"slot-{slot}",
             slot=slot,
+            node=plan.nodes[slot % len(plan.nodes)] if plan.nodes else msgspec.UNSET,
         ),
         trace_id=None,
     )

@@ -72,10 +72,12 @@ class Cells:
             self._config,
             mode=arm.mode,
             concurrency=arm.concurrency,
-            processes=min(usable_cores(), arm.concurrency) if arm.mode == "hybrid" else None,
+            scheduler=None,
+            processes=min(usable_cores(), arm.concurrency) if arm.mode in {"hybrid", "distributed"} else None,
             client=arm.client,  # type: ignore[arg-type] # a name that the options allow
             topics=(),
             topics_file=None,
+            outline=None,
             prompts=tasks.resolve(),
             results_dir=self._results_dir,
             env_file=None,

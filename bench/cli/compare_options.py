@@ -10,7 +10,7 @@ from bench.records import Mode
 
 #: What each cell has of its own, or what makes no sense for many runs.
 _NOT_SHARED: Final = frozenset(
-    {"mode", "concurrency", "client", "processes", "output", "log_file", "log_level", "iterations"}
+    {"mode", "concurrency", "client", "processes", "scheduler", "output", "log_file", "log_level", "iterations"}
     | {"arrival_times", "chunk_times", "stop_on_overload", "max_failures"}
     | {"trace", "trace_sample", "trace_to"}
     | REAL_WORK

@@ -98,7 +98,10 @@ def _config(run: Path, manifest: RunManifest, given: Mapping[str, Any]) -> Concu
         stored.update(topics=(), topics_file=None, prompts=None, outline=None)
     if given.get("mode") == "serial":
         stored["concurrency"] = None
-    if given.get("mode", "hybrid") != "hybrid":
+    mode = given.get("mode", stored["mode"])
+    if mode != "distributed" or "processes" in given:
+        stored["scheduler"] = None
+    if mode not in {"hybrid", "distributed"} or "scheduler" in given:
         stored["processes"] = None
     hints = get_type_hints(ConcurrentConfig)
     typed = {name: from_json(hints[name], value) for name, value in stored.items()}

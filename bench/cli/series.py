@@ -6,12 +6,12 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.compare_options import ALL_MODES
 from bench.cli.drawing import draw_own_report
 from bench.cli.messages import note, say
 from bench.cli.options import config_from
 from bench.cli.session import Session
 from bench.clock import utc_now
-from bench.config import MODES
 from bench.endpoints.resolve import opened, resolve
 from bench.observe.comparison_table import print_comparison
 from bench.observe.text import printable
@@ -37,7 +37,7 @@ def run_series(name: str, settings: Mapping[str, Any], context: Context, **fixed
         ConfigError: Something is wrong with the settings; nothing was sent.
         RunError: A server of its own does not come up, or records cannot be read back.
     """
-    configs = [_config(mode, settings, fixed) for mode in MODES]
+    configs = [_config(mode, settings, fixed) for mode in ALL_MODES]
     first = configs[-1]
     resolved = resolve(first, context.environment)
     workload = build_workload(first, sys.stdin.buffer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - the kinds of settings are read from their annotations
 from typing import Final, Literal, get_args
@@ -25,6 +26,10 @@ MAX_CONCURRENCY: Final = 100_000
 MAX_RATE_PER_S: Final = 1_000_000
 
 
+#: A scheduler's address.
+_SCHEDULER: Final = re.compile(r"(?:tcp|tls)://(?:[^\s/:\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadSettings(WorkSettings):
     """What to run, and how."""
@@ -44,11 +49,22 @@ class LoadSettings(WorkSettings):
     processes: int | None = field(
         default=None,
         metadata=about(
-            "worker processes of hybrid mode, which share the requests in flight (default: usable cores)",
+            "worker processes of hybrid mode, nodes of distributed mode where these are of this machine; they share "
+            "the requests in flight (default: usable cores)",
             group="How",
+            alias="--workers",
             metavar="P",
             at_least=1,
             at_most=MAX_CONCURRENCY,
+        ),
+    )
+    scheduler: str | None = field(
+        default=None,
+        metadata=about(
+            "distributed mode: where the Dask scheduler of the nodes listens, as tcp://HOST:PORT or tls://HOST:PORT "
+            "(default: nodes of this machine, which begin and end with the run)",
+            group="How",
+            metavar="ADDRESS",
         ),
     )
     rate: float | None = field(
@@ -132,14 +148,34 @@ class LoadSettings(WorkSettings):
             raise ConfigError(
                 f"--client {self.client} is for an event loop, got --mode {self.mode}", "choose --mode asyncio"
             )
-        if self.processes is not None and self.mode != "hybrid":
+        if self.processes is not None and self.mode not in {"hybrid", "distributed"}:
             raise ConfigError(
-                f"--processes is for --mode hybrid, got --mode {self.mode}", "leave it out, or choose --mode hybrid"
+                f"--processes is for --mode hybrid and distributed, got --mode {self.mode}",
+                "leave it out, or choose --mode hybrid",
             )
         if self.processes is not None and self.processes > self.slots:
             raise ConfigError(
                 f"--processes {self.processes} is more than --concurrency {self.slots}: some would have nothing to do",
                 "give each process at least one request",
+            )
+
+    def _check_cluster(self) -> None:
+        if self.scheduler is None:
+            return
+        if self.mode != "distributed":
+            raise ConfigError(
+                f"--scheduler is for --mode distributed, got --mode {self.mode}",
+                "leave it out, or choose --mode distributed",
+            )
+        if self.processes is not None:
+            raise ConfigError(
+                f"--workers {self.processes} is for nodes of this machine, got --scheduler {self.scheduler} as well",
+                "leave one of them out",
+            )
+        if _SCHEDULER.fullmatch(self.scheduler) is None:
+            raise ConfigError(
+                f"--scheduler must be tcp://HOST:PORT or tls://HOST:PORT, got {self.scheduler}",
+                "the scheduler names its address when it starts",
             )
 
     def _check_load(self) -> None:

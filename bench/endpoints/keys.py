@@ -53,4 +53,4 @@ def key_in(environ: Mapping[str, str], name: str) -> Secret | None:
         return None
     if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
         raise ConfigError(f"{name} holds a character that no key has (a blank, a control or a non-ASCII character)")
-    return Secret(value)
+    return Secret(value, name)

@@ -73,6 +73,12 @@ def resolve(config: ConcurrentConfig, environ: Mapping[str, str]) -> ResolvedRou
         ConfigError: No provider was named and none has its key, a name is unknown, a key or model is missing, an
             address is refused, or a measurement would have several providers.
     """
+    if config.canary and _is_elsewhere(config):
+        raise ConfigError(
+            f"--canary asks a server on this machine's loopback, out of reach of the nodes of --scheduler "
+            f"{config.scheduler}",
+            "leave it out",
+        )
     if config.client == SCRIPTED:
         # Nobody is asked: neither address nor key is needed.
         scripted = Endpoint(provider=SCRIPTED, base_url="none", model=config.model or SCRIPTED)
@@ -166,7 +172,15 @@ def _unknown(name: str, known: Mapping[str, Provider]) -> ConfigError:
 
 
 def _check_choice(config: ConcurrentConfig, chosen: tuple[Provider, ...]) -> None:
-    """Refuse several providers in a measurement, and one model's name for several."""
+    """Refuse several providers in a measurement, one model's name for several, and servers out of nodes' reach."""
+    own = next((each.name for each in chosen if each.is_own), None)
+    if own is not None and _is_elsewhere(config):
+        raise ConfigError(
+            f"--provider {own} is a server on this machine's loopback, out of reach of the nodes of --scheduler "
+            f"{config.scheduler}",
+            "start one that they reach, and name it with --base-url: python concurrent_bigmodel.py simulate --public "
+            "--host ADDRESS",
+        )
     if len(chosen) > 1:
         names = ", ".join(each.name for each in chosen)
         if config.profile == "bench":
@@ -239,6 +253,11 @@ def _custom(config: ConcurrentConfig, base_url: str, environ: Mapping[str, str])
 def _measured(config: ConcurrentConfig, routes: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Return all routes for real work, and the first for a measurement."""
     return routes[:1] if config.profile == "bench" else routes
+
+
+def _is_elsewhere(config: ConcurrentConfig) -> bool:
+    """Say whether requests are sent from other machines."""
+    return config.scheduler is not None and not is_loopback(host_of(config.scheduler))
 
 
 def _is_open(provider: Provider) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from bench.clock import Clock
+    from bench.manifest import NodeFacts
     from bench.records import TaskResult
     from bench.stop import StopSignal
     from bench.worker import Assignment, WorkerSpec
@@ -48,6 +49,9 @@ class Job:
             at the turn's end; `draw` and `emit` are then called from that loop's thread alone. Outside it is kept when
             they return.
         bell: Rings when a pause may be over before its time.
+        nodes: Takes those that took part, in the order in which they came, once they do no more.
+        resume: The option that goes on with the run, for messages.
+        scheduler: Where the scheduler of the nodes listens; None for nodes of this machine, begun with the job.
     """
 
     slots: int
@@ -62,6 +66,9 @@ class Job:
     canary: Callable[[float], None]
     by_turns: Callable[[AtTurnsEnd], AbstractContextManager[None]]
     bell: Bell = field(default_factory=Bell)
+    nodes: Callable[[Sequence[NodeFacts]], None] = lambda _: None
+    resume: str = "--resume RUN"
+    scheduler: str | None = None
 
 
 class Engine(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from bench.engines.cluster.engine import DistributedEngine
 from bench.engines.coroutines import CoroutinesEngine
 from bench.engines.processes import HybridEngine, ProcessesEngine
 from bench.engines.serial import SerialEngine
@@ -27,5 +28,7 @@ def engine_for(mode: Mode) -> Engine:
             return CoroutinesEngine()
         case "hybrid":
             return HybridEngine()
+        case "distributed":
+            return DistributedEngine()
         case _:
             assert_never(mode)

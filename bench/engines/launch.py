@@ -8,10 +8,9 @@ import os
 import re
 import signal
 from multiprocessing import forkserver, resource_tracker
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.environment import start_method
+from bench.environment import ROOT, start_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,22 +23,21 @@ _CLIENT_MODULES: Final = {"openai": "bench.clients.openai_sdk", "lean": "bench.c
 #: Names of variables that hold what is not for every process.
 _SECRET_NAME: Final = re.compile(r"(?:.*_)?(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)", re.IGNORECASE)
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
 
-
-def worker_context(client: str) -> ForkServerContext | SpawnContext:
+def worker_context(client: str, *more: str) -> ForkServerContext | SpawnContext:
     """Return what makes processes: a fork server that imports once what N workers need, where there is one.
 
     The fork server is one for the whole life of this process: what it imports is decided by the first call.
 
     Args:
         client: The client that the workers will use.
+        more: Modules that are worth loading, too.
     """
     if start_method() == "forkserver":
         context = multiprocessing.get_context("forkserver")
-        modules = ["bench.engines.process_worker", _CLIENT_MODULES.get(client, _CLIENT_MODULES["openai"])]
+        modules = ["bench.engines.process_worker", _CLIENT_MODULES.get(client, _CLIENT_MODULES["openai"]), *more]
         context.set_forkserver_preload(modules)
-        with _environment_of_workers():
+        with environment_of_workers():
             forkserver.ensure_running()
             # Started by the first worker otherwise, with everything in its environment.
             resource_tracker.ensure_running()
@@ -48,14 +46,14 @@ def worker_context(client: str) -> ForkServerContext | SpawnContext:
 
 
 @contextlib.contextmanager
-def _environment_of_workers() -> Iterator[None]:
+def environment_of_workers() -> Iterator[None]:
     """Let a Python that starts inside the block find this package, and no key but the one that it is given later.
 
     The fork server does not take over `sys.path`, the current folder need not be the project's, and it passes over a
     preload that it cannot find.
     """
     before = dict(os.environ)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), before.get("PYTHONPATH"))))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), before.get("PYTHONPATH"))))
     for name in filter(_SECRET_NAME.fullmatch, before):
         del os.environ[name]
     try:

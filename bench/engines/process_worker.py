@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 import uvloop
 
-from bench.clients.routed import async_client_for, sync_client_for
+from bench.clients.routed import sync_client_for
 from bench.clock import MonotonicClock
 from bench.engines import pipe
 from bench.engines._garbage import few_collections
 from bench.engines.canary import canary_in_thread, canary_on_loop
+from bench.engines.loop_slots import LoopSlots
 from bench.logcontext import logging_to_parent
 from bench.records import WorkerId
 from bench.stop import StopSignal
@@ -130,38 +131,31 @@ def _listen(
 
 
 async def _serve_loop(connection: socket.socket, spec: WorkerSpec, slots: range, log_level: int) -> None:
+    del slots  # each message names its own
     loop = asyncio.get_running_loop()
-    slots_of_loop = _LoopSlots(spec, slots)
-    await loop.create_unix_connection(lambda: slots_of_loop, sock=connection)
+    end = _LoopEnd(spec)
+    await loop.create_unix_connection(lambda: end, sock=connection)
 
     def send_log(record: bytes) -> None:
         # From any thread; after the end there is nobody left to send to.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(slots_of_loop.send, pipe.LOG, record)
+            loop.call_soon_threadsafe(end.send, pipe.LOG, record)
 
     with logging_to_parent(send_log, level=log_level, secrets=spec.secrets):
-        await slots_of_loop.run()
-    await slots_of_loop.close()
+        await end.run()
+    await end.close()
 
 
-class _LoopSlots(asyncio.Protocol):
-    """The slots of a process that has an event loop, and its end of the pipe. Everything happens on the loop."""
+class _LoopEnd(asyncio.Protocol):
+    """The end of the pipe in a process that has an event loop. Everything happens on the loop."""
 
-    def __init__(self, spec: WorkerSpec, slots: range) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._client = async_client_for(spec.client, spec.endpoints)
+    def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
-        self._stop = StopSignal()
-        self._worker = TaskWorker(spec, MonotonicClock(), self._stop)
-        self._who = {
-            slot: WorkerId(pid=os.getpid(), thread=threading.current_thread().name, slot=slot) for slot in slots
-        }
-        self._encoder = msgspec.json.Encoder()
+        self._slots = LoopSlots(spec, self._send_done, self._on_bug)
         self._unframer = pipe.Unframer()
-        self._begun: set[asyncio.Task[None]] = set()
-        self._done: list[tuple[int, bytes]] = []
-        self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._closed: asyncio.Future[None] = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._closed: asyncio.Future[None] = loop.create_future()
 
     async def run(self) -> None:
         """Say that all slots are ready, and return when the parent has nothing left to do."""
@@ -170,7 +164,7 @@ class _LoopSlots(asyncio.Protocol):
             self._spec, MonotonicClock(), lambda added_s: self.send(pipe.CANARY, repr(added_s).encode())
         ):
             await self._ended
-        await self._client.aclose()
+        await self._slots.aclose()
 
     async def close(self) -> None:
         """Hand in the CPU time and close the pipe once everything is sent."""
@@ -199,35 +193,18 @@ class _LoopSlots(asyncio.Protocol):
             match kind:
                 case pipe.ASSIGN:
                     for slot, assignment in pipe.unpack_given(content):
-                        self._loop.create_task(self._do(slot, assignment)).add_done_callback(self._on_done)
+                        self._slots.begin(slot, assignment)
                 case pipe.DRAIN:
-                    self._stop.drain()
+                    self._slots.drain()
                 case pipe.CANCEL:
-                    self._stop.cancel()
-                    for task in self._begun:
-                        task.cancel()
+                    self._slots.cancel()
                 case _:
                     self._ended.set_result(None)
 
-    async def _do(self, slot: int, assignment: Assignment) -> None:
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._begun.add(task)
-        if self._stop.cancelled:
-            # The cancellation fell between the message and this first step; thrown in before, it would lose the task.
-            task.cancel()
-        line = self._encoder.encode(await self._worker.arun(assignment, self._client, self._who[slot]))
-        # What else is done in this turn of the loop goes by the same message.
-        if not self._done:
-            self._loop.call_soon(self._send_done)
-        self._done.append((slot, line))
-
-    def _send_done(self) -> None:
-        done, self._done = self._done, []
+    def _send_done(self, done: list[tuple[int, bytes]]) -> None:
         self.send(pipe.RESULT, pipe.pack_done(done))
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._begun.discard(task)
-        bug = None if task.cancelled() else task.exception()
-        if bug is not None and not self._ended.done():
+    def _on_bug(self, bug: BaseException) -> None:
+        if not self._ended.done():
             # The parent waits for a result that will not come: the process ends, and that it sees.
             self._ended.set_exception(bug)

@@ -15,8 +15,9 @@ from bench.clock import NS_PER_S
 from bench.engines import pipe
 from bench.engines._base import Pause
 from bench.engines.launch import how_it_ended, worker_context
+from bench.engines.lost import LostTasks
 from bench.engines.process_worker import serve_blocking, serve_on_loop
-from bench.engines.worker_process import LostTasks, WorkerProcess
+from bench.engines.worker_process import WorkerProcess
 from bench.errors import WorkerError
 from bench.logcontext import replay
 
@@ -228,7 +229,7 @@ class _Pool:
             # Whom a pause meets, it meets for all.
             return False
         if self._job.stop.draining:
-            self._lost.cancel(worker)
+            self._lost.cancel(worker.left, worker.who(worker.slots[0]))
         drawn = worker.left.pop(0) if worker.left else self._job.draw()
         if isinstance(drawn, Pause):
             self._paused_until_ns = drawn.until_ns
@@ -241,18 +242,19 @@ class _Pool:
         """Charge the death to the tasks that the worker had, if any, and start another in its place."""
         self._end(worker)
         how = how_it_ended(worker.process)
+        worker.left += self._lost.give_up(worker.take_given(), how, worker.who)
+        if self._job.stop.draining:
+            self._lost.cancel(worker.left, worker.who(worker.slots[0]))
         if worker.ending or self._job.stop.draining:
-            self._lost.give_up(worker, how)
             return
         _log.warning("%s, which had %d of %d slots", how, len(worker.slots), self._job.slots)
         failed_starts = 0 if worker.ready else worker.failed_starts + 1
         if failed_starts >= _START_TRIES:
             msg = f"worker {worker.place} does not start, {failed_starts} times in a row; the last: {how}"
             raise WorkerError(msg)
-        left = self._lost.give_up(worker, how)
         fresh = self._start(worker.place)
         fresh.failed_starts = failed_starts
-        fresh.left = left
+        fresh.left = worker.left
         self._workers[worker.place] = fresh
 
     def _on_stop(self) -> None:

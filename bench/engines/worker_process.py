@@ -1,23 +1,18 @@
-"""A worker process as its parent sees it: its slots, what they have to do, and what becomes of that when it dies."""
+"""A worker process as its parent sees it: its slots, and what they have to do."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bench.engines import pipe
-from bench.errors import CallError
 from bench.records import WorkerId
-from bench.worker.record import Recorder
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
     from multiprocessing.process import BaseProcess
 
-    from bench.engines._base import Job
     from bench.worker import Assignment
 
 
@@ -89,53 +84,12 @@ class WorkerProcess:
         del self.given[slot]
         self.free.append(slot)
 
+    def who(self, slot: int) -> WorkerId:
+        """Return what records say of one of its slots."""
+        return WorkerId(pid=self.process.pid or 0, thread="MainThread", slot=slot)
 
-class LostTasks:
-    """What becomes of the tasks of a worker that died: another attempt, or a record of the loss."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._recorder = Recorder(job.spec)
-        self._encoder = msgspec.json.Encoder()
-
-    def give_up(self, worker: WorkerProcess, how: str) -> list[Assignment]:
-        """Charge a death with one attempt to each task that had begun; record those that may not be tried again.
-
-        Args:
-            worker: Who died.
-            how: How it died.
-
-        Returns:
-            The tasks that are to be done by another worker.
-        """
-        now_ns = self._job.clock.now_ns()
-        for slot, (assignment, given_ns) in worker.given.items():
-            worker.left.append(self._charged(assignment, given_ns, now_ns, how))
-            stopped = self._job.stop.draining
-            if stopped or len(worker.left[-1].prior) > self._job.spec.retry.retries:
-                self._record(worker, slot, worker.left.pop(), None if stopped else how)
-        worker.given.clear()
-        if self._job.stop.draining:
-            self.cancel(worker)
-        return worker.left
-
-    def cancel(self, worker: WorkerProcess) -> None:
-        """Record what a worker's predecessor left as cancelled: the run takes nothing up any more."""
-        while worker.left:
-            self._record(worker, worker.slots[0], worker.left.pop(), None)
-
-    def _charged(self, assignment: Assignment, given_ns: int, now_ns: int, how: str) -> Assignment:
-        if now_ns < assignment.scheduled_ns:
-            # It waited for its time: the death cost it nothing.
-            return assignment
-        started_ns = assignment.started_ns or max(given_ns, assignment.scheduled_ns)
-        begun = msgspec.structs.replace(assignment, started_ns=started_ns)
-        attempt = self._recorder.lost_attempt(begun, now_ns, how)
-        return msgspec.structs.replace(begun, prior=(*begun.prior, attempt))
-
-    def _record(self, worker: WorkerProcess, slot: int, assignment: Assignment, lost: str | None) -> None:
-        """Emit the record of a task that ends here: lost in the way that `lost` tells, or cancelled."""
-        error = CallError("cancelled", "the run was stopped") if lost is None else CallError("worker_lost", lost)
-        who = WorkerId(pid=worker.process.pid or 0, thread="MainThread", slot=slot)
-        result = self._recorder.lost(assignment, self._job.clock.now_ns(), error, who)
-        self._job.emit(self._encoder.encode(result))
+    def take_given(self) -> list[tuple[int, Assignment, int]]:
+        """Return what it was given and has not finished: slots, tasks, and since when; it has none of them any more."""
+        given = [(slot, assignment, given_ns) for slot, (assignment, given_ns) in self.given.items()]
+        self.given.clear()
+        return given

@@ -16,11 +16,11 @@ from bench.journal import SUMMARY, write_atomically
 from bench.summary import Summary, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bench.executor.opening import OpenRun
-    from bench.manifest import HarnessCost
+    from bench.manifest import HarnessCost, NodeFacts
     from bench.records import RunStatus
 
 _log = logging.getLogger("bench.executor")
@@ -43,13 +43,22 @@ class RunOutcome:
     summary: Summary
 
 
-def close(opened: OpenRun, error: str | None, cost: HarnessCost, *, is_whole: bool, output: Path | None) -> RunOutcome:
+def close(
+    opened: OpenRun,
+    error: str | None,
+    cost: HarnessCost,
+    *,
+    nodes: Sequence[NodeFacts],
+    is_whole: bool,
+    output: Path | None,
+) -> RunOutcome:
     """Write what concludes a run; of several reasons why it failed, the first is told.
 
     Args:
         opened: The run.
         error: Why it had to stop, if it had to.
         cost: What the harness cost.
+        nodes: The nodes that took part.
         is_whole: Whether each task that was left has its record.
         output: Where its document goes, if anywhere.
 
@@ -63,7 +72,7 @@ def close(opened: OpenRun, error: str | None, cost: HarnessCost, *, is_whole: bo
         journal.sync()
     status: RunStatus = "failed" if failures else "completed" if is_whole else "interrupted"
     with _noted(failures):
-        journal.close(concluded(journal.manifest, status, next(iter(failures), None), cost))
+        journal.close(concluded(journal.manifest, status, next(iter(failures), None), cost, nodes))
     summary = _summary(journal.directory, failures)
     with _noted(failures):
         write_atomically(journal.directory / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.config import ConcurrentConfig
-    from bench.manifest import HarnessCost, RunManifest
+    from bench.manifest import HarnessCost, NodeFacts, RunManifest
     from bench.providers import Endpoint
     from bench.records import RunStatus
     from bench.workload import Workload
@@ -147,9 +147,13 @@ def _refused(hint: str) -> Iterator[None]:
         raise ConfigError(str(error), hint) from error
 
 
-def concluded(manifest: RunManifest, status: RunStatus, error: str | None, cost: HarnessCost) -> RunManifest:
+def concluded(
+    manifest: RunManifest, status: RunStatus, error: str | None, cost: HarnessCost, nodes: Sequence[NodeFacts]
+) -> RunManifest:
     """Return what is known of a run at the end of a segment."""
-    segment = msgspec.structs.replace(manifest.segments[-1], ended_at=utc_label(utc_now()), cost=cost)
+    segment = msgspec.structs.replace(
+        manifest.segments[-1], ended_at=utc_label(utc_now()), cost=cost, nodes=tuple(nodes)
+    )
     segments = (*manifest.segments[:-1], segment)
     return msgspec.structs.replace(manifest, status=status, error=error, segments=segments)
 

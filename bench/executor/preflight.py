@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
+from bench.engines.cluster.engine import check_installed
 from bench.environment import raise_open_files, usable_cores
 from bench.errors import ConfigError
 from bench.executor.headroom import headroom
@@ -24,13 +25,16 @@ def prepare_machine(config: ConcurrentConfig, requests: int, *, own_server: bool
         own_server: Whether the run's server is a process of its own that was started for it.
 
     Raises:
-        ConfigError: There is too little of something; names the limit, the need and the largest N that fits.
+        ConfigError: A package is not installed that the mode needs, or there is too little of something; names the
+            limit, the need and the largest N that fits.
     """
+    if config.mode == "distributed":
+        check_installed()
     raise_open_files()
     load = Load(
         mode=config.mode,
         slots=config.slots,
-        processes=config.processes or min(usable_cores(), config.slots),
+        processes=0 if config.scheduler else config.processes or min(usable_cores(), config.slots),
         requests=requests,
         own_server=own_server,
         light=config.client != "openai",
@@ -65,5 +69,6 @@ def _refused(load: Load, lacking: Shortage) -> ConfigError:
     if not lacking.fits:
         return ConfigError(said(load, lacking), way)
     # More processes than slots are refused too.
-    fewer = f" --processes {lacking.fits}" if load.mode == "hybrid" and load.processes > lacking.fits else ""
+    has_choice = load.mode in {"hybrid", "distributed"}
+    fewer = f" --processes {lacking.fits}" if has_choice and load.processes > lacking.fits else ""
     return ConfigError(said(load, lacking), f"use --concurrency {lacking.fits}{fewer}, or {way}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 from typing import TYPE_CHECKING
 
 from bench.clock import NS_PER_S
@@ -18,7 +19,7 @@ from bench.executor.ledger import Ledger
 from bench.executor.prod import dispatched
 from bench.executor.spec import giving_up, worker_spec
 from bench.logcontext import Scrubber
-from bench.manifest import HarnessCost
+from bench.manifest import HarnessCost, NodeFacts
 from bench.policy.pause import standstill_s
 from bench.stop import StopSignal
 from bench.usage import Usage, UsageMonitor
@@ -58,6 +59,8 @@ class Run:
         self._startup_s: float | None = None
         self._startup_cpu_s: float | None = None
         self._added_s: list[float] = []
+        self._nodes: list[NodeFacts] = []
+        self._refusal: ConfigError | None = None
         self.directory = opened.journal.directory
         self.left = opened.left.count
 
@@ -68,7 +71,7 @@ class Run:
     def execute(
         self, *, stop: StopSignal | None = None, observers: Sequence[Observer] = (), beside: Sequence[int] = ()
     ) -> RunOutcome:
-        """Do the tasks and keep their results; returns however the run ends, unless its records cannot be read back.
+        """Do the tasks and keep their results; returns however a run that can begin ends.
 
         Args:
             stop: Ends the run early; the outcome is then `interrupted`.
@@ -76,6 +79,7 @@ class Run:
             beside: Processes that the caller started and that are no part of the run: they are not in its cost.
 
         Raises:
+            ConfigError: Something that was to be used cannot be; nothing was sent.
             JournalError: The records cannot be read back.
         """
         stop = stop or StopSignal()
@@ -100,7 +104,10 @@ class Run:
             usage = monitor.stop()
         _log_standstill(usage)
         stopped_by = ledger.error or self._journal.failure
-        return self._close(error or (str(stopped_by) if stopped_by else None), self._cost(usage))
+        outcome = self._close(error or (str(stopped_by) if stopped_by else None), self._cost(usage))
+        if self._refusal is not None:
+            raise self._refusal
+        return outcome
 
     def _log_beginning(self) -> None:
         for torn in self._journal.torn:
@@ -119,7 +126,10 @@ class Run:
         try:
             with dispatched(self._config, job, ledger, self.directory) as todo:
                 engine_for(self._config.mode).run(todo)
-        except (RunError, ConfigError) as failure:
+        except ConfigError as refusal:
+            self._refusal = refusal
+            return str(refusal)
+        except RunError as failure:
             return str(failure)
         except Exception as bug:  # noqa: BLE001 - the run's edge: the records are kept whatever happens
             _log.exception("the run stopped on a bug")
@@ -156,11 +166,14 @@ class Run:
             worker_cpu=monitor.add_cpu,
             canary=self._added_s.append,
             by_turns=ledger.by_turns,
+            nodes=self._nodes.extend,
+            resume=f"--resume {shlex.quote(str(self.directory))}",
+            scheduler=self._config.scheduler,
         )
 
     def _close(self, error: str | None, cost: HarnessCost) -> RunOutcome:
         is_whole = self._journal.recorded - self._recorded_before == self.left
-        return close(self._opened, error, cost, is_whole=is_whole, output=self._config.output)
+        return close(self._opened, error, cost, nodes=self._nodes, is_whole=is_whole, output=self._config.output)
 
 
 def _log_standstill(usage: Usage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 import msgspec
 
@@ -11,6 +11,9 @@ from bench.policy.giving_up import GivingUp
 from bench.policy.retry import RetryPolicy
 from bench.providers import Patience
 from bench.worker import WorkerSpec
+
+#: The modes whose clients are asynchronous.
+ON_LOOP: Final = frozenset({"asyncio", "hybrid", "distributed"})
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +89,7 @@ def giving_up(config: ConcurrentConfig) -> GivingUp:
 
 def _transport(config: ConcurrentConfig) -> str:
     """Return what the client stands on; only the openai client on an event loop has a choice."""
-    on_loop = config.mode in {"asyncio", "hybrid"}
+    on_loop = config.mode in ON_LOOP
     match config.client:
         case "openai":
             return config.transport if on_loop else "httpx2"

@@ -28,10 +28,19 @@ _OTHER_TASKS: Final = 24
 #: A blocking worker process has a thread for its task and one that listens to its parent.
 _THREADS_PER_WORKER: Final = 2
 
+#: Open files, for each node of this machine, of the process that starts these, and of one with nodes elsewhere.
+_FILES_PER_NODE: Final = 10
+
+#: Threads of a node of this machine beside its event loop's, and those that watch it.
+_THREADS_PER_NODE: Final = 6
+
 _MB: Final = 1_000_000
 
 #: The first process with everything that it imports, and a server of its own.
 _OTHER_BYTES: Final = 100 * _MB
+
+#: What Dask takes in the run's own process and in those that start nodes.
+_CLUSTER_BYTES: Final = 160 * _MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +78,7 @@ class Load:
     Attributes:
         mode: Concurrency model.
         slots: N.
-        processes: Worker processes of mode hybrid.
+        processes: Worker processes of mode hybrid; nodes of this machine of mode distributed, 0 if they are elsewhere.
         requests: Tasks there are: with fewer of them than slots, not every slot opens a connection.
         own_server: Whether the run starts the server, a process under the same limits, for itself.
         light: Whether the client does without the SDK, of which each worker process has a copy.
@@ -146,6 +155,9 @@ def _files(load: Load, slots: int) -> int:
         case "hybrid":
             processes = min(load.processes, slots)
             most = max(_FILES_PER_WORKER * processes, -(-connections // processes), server)
+        case "distributed":
+            nodes = min(load.processes, slots)
+            most = max(_FILES_PER_NODE * nodes, -(-connections // nodes), server) if nodes else _FILES_PER_NODE
         case _:
             assert_never(load.mode)
     return most + _OTHER_FILES
@@ -164,6 +176,8 @@ def _tasks(load: Load, slots: int) -> int:
             return _THREADS_PER_WORKER * slots + _OTHER_TASKS
         case "hybrid":
             return (1 + _THREADS_PER_LOOP) * min(load.processes, slots) + _OTHER_TASKS
+        case "distributed":
+            return (_THREADS_PER_NODE + _THREADS_PER_LOOP) * min(load.processes, slots) + _OTHER_TASKS
         case _:
             assert_never(load.mode)
 
@@ -178,6 +192,8 @@ def _bytes(load: Load, slots: int) -> int:
             workers = slots * (6 if load.light else 17) * _MB
         case "hybrid":
             workers = min(load.processes, slots) * (20 if load.light else 35) * _MB
+        case "distributed":
+            workers = min(load.processes, slots) * (30 if load.light else 45) * _MB + _CLUSTER_BYTES
         case _:
             assert_never(load.mode)
     return _OTHER_BYTES + workers + slots * slot

@@ -12,7 +12,8 @@ import pandas as pd
 from bench.errors import ConfigError, JournalError
 from bench.journal import iter_last_results, read_manifest
 from bench.report.routes_load import LoadedRoute, load_routes
-from bench.summary.tally import ResultRow, Tally, completed
+from bench.summary.rows import ResultRow
+from bench.summary.tally import Tally, completed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +112,7 @@ def _check_manifest(run: Path, manifest: RunManifest) -> None:
     """Refuse numbers that no run has.
 
     Raises:
-        ConfigError: A count is out of range, or a cost is not a time or an amount.
+        ConfigError: A count is out of range, or a cost or what is said of a node is not a time or an amount.
     """
     costs = [segment.cost for segment in manifest.segments if segment.cost is not None]
     named: list[tuple[str, float | None, int]] = [
@@ -119,6 +120,8 @@ def _check_manifest(run: Path, manifest: RunManifest) -> None:
         ("tasks", manifest.tasks, 0),
     ]
     named += [(name, getattr(cost, name), 0) for cost in costs for name in cost.__struct_fields__]
+    nodes = [node for segment in manifest.segments for node in segment.nodes]
+    named += [(f"{name} of a node", getattr(node, name), 0) for node in nodes for name in ("slots", "lost", "cpu_s")]
     for name, value, least in named:
         if value is not None and not least <= value <= _LARGEST:
             raise _damaged(run, "run.json", f"{name} is {value!s:.40}")

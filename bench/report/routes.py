@@ -6,10 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from bench.policy.statistics import SAMPLES_NEEDED
 from bench.report.numbers import NOT_AVAILABLE, count, number, of_things, percent, seconds
 from bench.report.routes_load import PAUSES
-from bench.report.table import Cell, Table, cells, figures, texts
+from bench.report.table import Cell, Table, cells, figures, percentile_cell, texts
 from bench.report.visible import visible
 
 if TYPE_CHECKING:
@@ -96,8 +95,8 @@ def _row(row: RouteRow, *, raced: bool) -> tuple[Cell, ...]:
         Cell(text=count(row.ok)),
         Cell(text=count(row.failed), note=causes),
         *((Cell(text=count(row.beaten), note=lost),) if raced else ()),
-        _latency(row, "p50", row.latency_p50_s),
-        _latency(row, "p95", row.latency_p95_s),
+        percentile_cell("p50", row.latency_p50_s, samples=row.ok),
+        percentile_cell("p95", row.latency_p95_s, samples=row.ok),
         *cells(count(row.prompt_tokens), count(row.completion_tokens)),
         Cell(
             text=NOT_AVAILABLE if row.cost is None else number(row.cost),
@@ -111,11 +110,6 @@ def _row(row: RouteRow, *, raced: bool) -> tuple[Cell, ...]:
 def _pauses(row: RouteRow) -> str:
     found = ((row.cooldowns, "after 429"), (row.rests, "after failures"))
     return ", ".join(f"{count(times)} {why}" for times, why in found if times)
-
-
-def _latency(row: RouteRow, name: str, value_s: float | None) -> Cell:
-    needed = SAMPLES_NEEDED[name]
-    return Cell(text=seconds(value_s), note="" if row.ok >= needed else f"needs n = {needed}")
 
 
 @dataclass

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.policy.statistics import SAMPLES_NEEDED
+from bench.report.numbers import seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
@@ -66,3 +69,9 @@ def figures(*names: str) -> tuple[Column, ...]:
 def cells(*said: str) -> tuple[Cell, ...]:
     """Return fields without remarks."""
     return tuple(Cell(text=text) for text in said)
+
+
+def percentile_cell(name: str, value_s: float | None, *, samples: int) -> Cell:
+    """Return a percentile of times, with how many samples it needs where there are fewer."""
+    needed = SAMPLES_NEEDED[name]
+    return Cell(text=seconds(value_s), note="" if samples >= needed else f"needs n = {needed}")

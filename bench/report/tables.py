@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from bench.policy.statistics import SAMPLES_NEEDED
+from bench.report.nodes import node_tables
 from bench.report.numbers import (
     NOT_AVAILABLE,
     count,
@@ -59,6 +62,7 @@ def tables(shown: Sequence[ShownRun]) -> tuple[Table, ...]:
         _errors(shown),
         *version_tables(shown),
         *(route_tables(shown) or (_providers(shown),)),
+        *node_tables(shown),
         *(_workers(place, item, alone=len(shown) == 1) for place, item in enumerate(shown, 1)),
         _harness(shown),
     )
@@ -233,9 +237,10 @@ def _workers(place: int, item: ShownRun, *, alone: bool) -> Table:
 
 
 def _worker(row: WorkerRow) -> tuple[Cell, ...]:
+    on_node = "" if row.node is msgspec.UNSET else f" on {row.node}"
     return cells(
         str(row.slot),
-        str(row.pid),
+        visible(f"{row.pid}{on_node}", at_most=_MESSAGE_AT_MOST),
         visible(row.thread, at_most=_MESSAGE_AT_MOST),
         *(count(row.tasks), count(row.ok), count(row.failed)),
         *(fixed(row.busy_s), fixed(row.first_start_s), fixed(row.last_end_s)),
@@ -246,7 +251,7 @@ def _other_workers(rest: Sequence[WorkerRow]) -> tuple[Cell, ...]:
     """Add up the workers that there is no row for."""
     return (
         Cell(text=f"and {count(len(rest))} more", note="added up"),
-        *cells(f"process ids: {count(len({row.pid for row in rest}))}", ""),
+        *cells(f"process ids: {count(len({(row.node, row.pid) for row in rest}))}", ""),
         *cells(*(count(sum(getattr(row, name) for row in rest)) for name in ("tasks", "ok", "failed"))),
         Cell(text=fixed(sum(row.busy_s for row in rest))),
         *cells(fixed(min(row.first_start_s for row in rest)), fixed(max(row.last_end_s for row in rest))),

@@ -22,7 +22,7 @@ ROLES: Final[dict[str, tuple[str, str]]] = {
     "multiprocessing": ("#009e73", "#009e73"),
     "serial": ("#0a0a0a", "#f5f5f5"),
     "hybrid": ("#cc79a7", "#cc79a7"),
-    "distributed": ("#8a6d00", "#f0e442"),
+    "distributed": ("#7722dd", "#8844ff"),
     # Parts of a bar, in the order in which they stand beside each other: neighbours differ in lightness, too.
     "phase1": ("#1c3f78", "#9dbcf0"),
     "phase2": ("#cc6677", "#b8505f"),

@@ -142,7 +142,10 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one slot did; a slot whose process was replaced has a row for each process."""
+    """What one slot did; a slot whose process was replaced has a row for each process.
+
+    `node` names the node that the process is on, in a run of mode `distributed`; else it is left out.
+    """
 
     pid: int
     thread: str
@@ -153,6 +156,37 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     busy_s: float
     first_start_s: float
     last_end_s: float
+    node: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node of a cluster did, in a run of mode `distributed`.
+
+    Attributes:
+        node: Its name.
+        host: The machine's name; None where the run did not end in order, so that nobody has written it down.
+        slots: How many tasks it takes at once; None where it has no bound of its own.
+        tasks: Tasks that ended on it.
+        lost: Attempts that ended because it was gone. Their tasks are counted where they ended.
+        share: Of all successes that were called for; None where there were none.
+        latency_p50_s: Of its successes.
+        latency_p95_s: The same.
+        in_flight: Calls under way on it at once; the mean is from its first send to its last end.
+        cpu_s: CPU time that it spent on the run; None where a part of it is not known.
+    """
+
+    node: str
+    host: str | None
+    slots: int | None
+    tasks: int
+    ok: int
+    failed: int
+    lost: int
+    share: float | None
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+    in_flight: InFlight
+    cpu_s: float | None
 
 
 class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +250,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             provider had not answered yet. `beaten` ones were given up because another one had the answer.
         cached: Successes that were no calls; None where there were none.
         routes: Of runs of profile `prod`.
+        nodes: Of runs of mode `distributed`.
         cut_at_max_tokens: Successes that ended because they reached max_tokens.
         in_flight: From the attempts' own start and end.
         versions: Of runs with several versions of each item; None else.
@@ -260,3 +295,4 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     beaten: int = 0
     cached: CachedCounts | None = None
     routes: tuple[RouteRow, ...] = ()
+    nodes: tuple[NodeRow, ...] = ()

@@ -8,63 +8,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bench.errors import ErrorType
 from bench.journal import iter_last_results, read_manifest
 from bench.policy.statistics import distribution, in_flight, wilson
-from bench.records import DISPATCHER, SCHEMA_VERSION, ErrorInfo, Status, TokenSource, WorkerId
+from bench.records import DISPATCHER, SCHEMA_VERSION
 from bench.summary.cached import CachedTally
 from bench.summary.figures import ErrorRow, Summary, TaskCounts, TokenCounts, WorkerRow
 from bench.summary.harness import harness_figures
 from bench.summary.load import LoadTally
+from bench.summary.nodes import NodeTallies
 from bench.summary.outcomes import Outcomes
 from bench.summary.providers import ProviderTallies
 from bench.summary.races import hedges, is_beaten
 from bench.summary.routes import route_figures
+from bench.summary.rows import ResultRow
 from bench.summary.versions import version_figures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bench.errors import ErrorType
     from bench.manifest import RunManifest
-
-
-class AttemptRow(msgspec.Struct, frozen=True, gc=False):
-    """The fields of an Attempt that numbers are made of."""
-
-    provider: str
-    status: Status
-    sent_s: float
-    end_s: float
-    http_status: int | None = None
-    error_type: ErrorType | None = None
-    error_message: str | None = None
-
-
-class ResultRow(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a TaskResult that numbers are made of; never its text."""
-
-    status: Status
-    provider: str
-    finish_reason: str | None
-    error: ErrorInfo | None
-    attempts: tuple[AttemptRow, ...]
-    client: str
-    transport: str
-    model: str
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    reasoning_tokens: int | None
-    token_source: TokenSource | None
-    started_s: float
-    ended_s: float
-    queue_s: float
-    ttft_s: float | None
-    latency_s: float
-    service_s: float
-    tpot_s: float | None
-    icl_p50_s: float | None
-    worker: WorkerId
-    cached: bool = False
+    from bench.records import WorkerId
 
 
 def summarise(run: Path) -> Summary:
@@ -153,7 +117,8 @@ class Tally:
     cached: CachedTally = field(default_factory=CachedTally)
     tokens: _TokenTally = field(default_factory=_TokenTally)
     providers: ProviderTallies = field(init=False)
-    workers: dict[tuple[int, str, int], _WorkerTally] = field(default_factory=dict)
+    workers: dict[WorkerId, _WorkerTally] = field(default_factory=dict)
+    nodes: NodeTallies = field(default_factory=NodeTallies)
     errors: dict[tuple[ErrorType, int | None], _ErrorTally] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -182,6 +147,7 @@ class Tally:
         self._add_attempts(row)
         if not dropped and row.worker.thread != DISPATCHER:
             self._add_worker(row)
+            self.nodes.add(row)
 
     def _add_success(self, row: ResultRow) -> None:
         self.ok += 1
@@ -215,8 +181,7 @@ class Tally:
         return self.errors.setdefault((error_type, http_status), _ErrorTally(message))
 
     def _add_worker(self, row: ResultRow) -> None:
-        who = row.worker
-        worker = self.workers.setdefault((who.pid, who.thread, who.slot), _WorkerTally())
+        worker = self.workers.setdefault(row.worker, _WorkerTally())
         worker.count(row.status)
         worker.busy_s += row.service_s
         worker.first_start_s = min(worker.first_start_s, row.started_s)
@@ -256,6 +221,7 @@ class Tally:
             tokens=TokenCounts(**vars(self.tokens)),
             providers=self.providers.rows(distributions["latency_s"]),
             workers=self._worker_rows(),
+            nodes=self.nodes.rows(manifest.segments),
             errors=self._error_rows(),
             harness=harness_figures(manifest.segments, counts.total - counts.not_started),
         )
@@ -267,25 +233,26 @@ class Tally:
     def _start_spread_s(self) -> float | None:
         # Slot by slot: a process that replaced a lost one is no late start.
         first_starts: dict[int, float] = {}
-        for (_, _, slot), worker in self.workers.items():
-            first_starts[slot] = min(worker.first_start_s, first_starts.get(slot, worker.first_start_s))
+        for who, worker in self.workers.items():
+            first_starts[who.slot] = min(worker.first_start_s, first_starts.get(who.slot, worker.first_start_s))
         return max(first_starts.values()) - min(first_starts.values()) if first_starts else None
 
     def _worker_rows(self) -> tuple[WorkerRow, ...]:
-        ordered = sorted(self.workers.items(), key=lambda item: (item[0][2], item[0][0]))
+        ordered = sorted(self.workers.items(), key=lambda item: (item[0].slot, item[0].pid))
         return tuple(
             WorkerRow(
-                pid=pid,
-                thread=thread,
-                slot=slot,
+                pid=who.pid,
+                thread=who.thread,
+                slot=who.slot,
                 tasks=tally.tasks,
                 ok=tally.ok,
                 failed=tally.failed,
                 busy_s=tally.busy_s,
                 first_start_s=tally.first_start_s,
                 last_end_s=tally.last_end_s,
+                node=who.node,
             )
-            for (pid, thread, slot), tally in ordered
+            for who, tally in ordered
         )
 
     def _error_rows(self) -> tuple[ErrorRow, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from bench.records import Glimpse, Mode, Task, TaskResult
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from bench.stop import StopSignal
+from tests.scheduler import scheduler_for
 from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
@@ -98,12 +100,13 @@ def execute(
     watcher: Watcher | None = None,
     **settings: object,
 ) -> RunOutcome:
-    """Run numbered tasks."""
+    """Run numbered tasks; those of mode `distributed` on nodes that all tests share, unless it asks for `processes`."""
+    shared = {} if "processes" in settings else {"scheduler": scheduler_for(mode)}
     config = ConcurrentConfig(
         mode=mode,
         concurrency=1 if mode == "serial" else slots,
         results_dir=directory,
-        **settings,  # type: ignore[arg-type] # any of its settings
+        **{**shared, **settings},  # type: ignore[arg-type] # any of its settings
     )
     run = ConcurrentBigModelExecutor(config).open(CountedWorkload(tasks), endpoint)
     return run.execute(stop=stop, observers=[watcher] if watcher else [])
@@ -240,26 +243,36 @@ def test_stop_before_start(mode: Mode, tmp_path: Path, simulate: Callable[..., S
 
 
 def test_nothing_left_behind(mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
-    """A run leaves no thread and no worker process behind."""
+    """A run leaves no thread and no process behind, neither worker nor node."""
     simulator = simulate(tokens=1)
     before = {thread.name for thread in threading.enumerate()}
-    execute(tmp_path, endpoint_of(simulator), mode, 4, 8)
+    there = set(psutil.Process().children(recursive=True))
+    own = {"processes": 2, "client": "lean"} if mode == "distributed" else {}
+    execute(tmp_path, endpoint_of(simulator), mode, 4, 8, **own)  # type: ignore[arg-type] # none of its own names
     assert {thread.name for thread in threading.enumerate()} <= before
-    names = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    names = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True) if child not in there]
     assert [name for name in names if "bench.simulator" not in name and "forkserver" not in name
             and "resource_tracker" not in name] == []  # fmt: skip
 
 
 def worker_of(simulator: SimulatorProcess) -> psutil.Process:
-    """The youngest worker process: a grandchild, started by the fork server."""
+    """The youngest worker process or node: a grandchild, started by a fork server."""
     children = psutil.Process().children(recursive=True)
     workers = [child for child in children if child.pid != simulator.pid and child.ppid() != os.getpid()]
     return max(workers, key=psutil.Process.create_time)
 
 
-@pytest.mark.parametrize(("mode", "settings", "lost"), [("multiprocessing", {}, 1), ("hybrid", {"processes": 2}, 2)])
+#: Modes whose workers are processes, and how many of four slots one of them has.
+WITH_PROCESSES = [
+    ("multiprocessing", {}, 1),
+    ("hybrid", {"processes": 2}, 2),
+    ("distributed", {"processes": 2, "client": "lean"}, 2),
+]
+
+
+@pytest.mark.parametrize(("mode", "settings", "lost"), WITH_PROCESSES)
 def test_killed_worker(
-    mode: Mode, settings: dict[str, int], lost: int, tmp_path: Path, simulate: Callable[..., SimulatorProcess]
+    mode: Mode, settings: dict[str, object], lost: int, tmp_path: Path, simulate: Callable[..., SimulatorProcess]
 ) -> None:
     """A worker process killed in the middle of its tasks costs each of them one attempt; the run ends whole."""
     simulator = simulate(ttft_s=0.2, tokens=3, itl_s=0.01)
@@ -280,7 +293,8 @@ def test_killed_worker(
     assert 1 <= len(again) <= lost
     for result in again:
         assert [attempt.error_type for attempt in result.attempts] == ["worker_lost", None]
-        assert f"{killed[0]} was killed by SIGKILL" in (result.attempts[0].error_message or "")
+        how = "is gone" if mode == "distributed" else "was killed by SIGKILL"
+        assert re.search(rf"process {killed[0]},? {how}", result.attempts[0].error_message or "")
         assert result.worker.pid != killed[0]
 
 

@@ -15,6 +15,7 @@ from bench.clients._base import ClientSettings, Timeouts
 from bench.clock import NS_PER_S, MonotonicClock
 from bench.engines._base import Job, Pause
 from bench.engines.choose import engine_for
+from bench.executor.spec import ON_LOOP
 from bench.policy.retry import RetryPolicy
 from bench.providers import Endpoint
 from bench.records import Mode, TaskResult
@@ -23,6 +24,7 @@ from bench.simulator.settings import SimulatorSettings
 from bench.stop import StopSignal
 from bench.worker import Assignment, WorkerSpec
 from tests.samples import make_task
+from tests.scheduler import scheduler_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +85,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 def job_of(source: Source, endpoint: Endpoint, mode: Mode, slots: int, stop: StopSignal | None = None) -> Job:
     """Return a job that has its tasks from a source."""
-    transport = "protocol" if mode in {"asyncio", "hybrid"} else "socket"
+    transport = "protocol" if mode in ON_LOOP else "socket"
     spec = WorkerSpec(
         endpoints=(endpoint,),
         client=ClientSettings(client="lean", transport=transport, slots=slots, timeouts=Timeouts()),
@@ -111,7 +113,7 @@ def job_of(source: Source, endpoint: Endpoint, mode: Mode, slots: int, stop: Sto
         by_turns=lambda _at_turns_end: nullcontext(),
     )
     source.rung = job.bell.ring
-    return job
+    return dataclasses.replace(job, scheduler=scheduler_for(mode))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -201,7 +203,7 @@ class Turns:
             self.kept_ns[self._waiting.pop()] = time.perf_counter_ns()
 
 
-@pytest.mark.parametrize("mode", ["asyncio", "multiprocessing", "hybrid"])
+@pytest.mark.parametrize("mode", ["asyncio", "multiprocessing", "hybrid", "distributed"])
 def test_what_a_turn_draws_is_kept_together(mode: Mode, endpoint: Endpoint) -> None:
     """Engines with a loop have the tasks of all their slots kept at once, those with processes before they are sent."""
     source = Source(4, lambda _source: 4, lambda: NEVER_NS)

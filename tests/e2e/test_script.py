@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-LOCKS: Final = ("requirements.lock", "requirements-serve.lock", "requirements-all.lock", "requirements-local.lock")
+LOCKS: Final = tuple(f"requirements{part}.lock" for part in ("", "-serve", "-distributed", "-all", "-local"))
 
 #: What the script needs of a machine besides Python.
 TOOLS: Final = ("bash", "cmp", "cp", "dirname", "env", "flock", "mkdir", "readlink", "rm", "sed", "tr", "uniq", "wc")
@@ -314,9 +314,10 @@ def test_two_at_once(project: Path, tmp_path: Path) -> None:
     assert sum(text.count("Installing") for text in said) == 1
 
 
-def test_setup_local_takes_no_argument(ready: Path) -> None:
+@pytest.mark.parametrize("flag", ["--setup-local", "--setup-distributed"])
+def test_a_set_up_takes_no_argument(ready: Path, flag: str) -> None:
     """An argument that would be lost is refused."""
-    result = run(ready, "--setup-local", "--force")
+    result = run(ready, flag, "--force")
     assert (result.returncode, "--force" in result.stderr) == (2, True)
 
 

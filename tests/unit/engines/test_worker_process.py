@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from bench.engines._base import Job
-from bench.engines.worker_process import LostTasks, WorkerProcess
+from bench.engines.lost import LostTasks
+from bench.engines.worker_process import WorkerProcess
 from bench.policy.retry import RetryPolicy
 from bench.records import TaskResult
 from bench.stop import StopSignal
@@ -56,6 +57,10 @@ class Scene:
         plain = Assignment(task=make_task(index), scheduled_ns=PRESENT_NS + round(after_s * NS_PER_S))
         self.worker.give(msgspec.structs.replace(plain, **changes), self.clock.now_ns())
 
+    def lose(self) -> list[Assignment]:
+        """Lose the worker with all that it had."""
+        return self.lost.give_up(self.worker.take_given(), HOW, self.worker.who)
+
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
@@ -71,7 +76,7 @@ def test_each_task_is_charged_one_attempt(scene: Scene) -> None:
     scene.clock.advance_to(PRESENT_NS + NS_PER_S)
     scene.give(1, after_s=1.0)
     scene.clock.advance_to(PRESENT_NS + 3 * NS_PER_S)
-    first, second = scene.lost.give_up(scene.worker, HOW)
+    first, second = scene.lose()
     assert [attempt.error_message for attempt in (*first.prior, *second.prior)] == [HOW, HOW]
     # The run's clock began 10 s before the present; the first task had waited for a slot.
     assert [(one.sent_s, one.end_s) for one in (*first.prior, *second.prior)] == [(10.0, 13.0), (11.0, 13.0)]
@@ -83,7 +88,7 @@ def test_each_task_is_charged_one_attempt(scene: Scene) -> None:
 def test_a_task_that_had_not_arrived_costs_nothing(scene: Scene) -> None:
     """A task whose time had not come when its worker died is done by another worker as if nothing had happened."""
     scene.give(0, after_s=5.0)
-    (left,) = scene.lost.give_up(scene.worker, HOW)
+    (left,) = scene.lose()
     assert (left.started_ns, left.prior) == (None, ())
     assert left.scheduled_ns == PRESENT_NS + 5 * NS_PER_S
 
@@ -93,7 +98,7 @@ def test_a_task_out_of_attempts_is_lost(scene: Scene) -> None:
     scene.give(0, started_ns=PRESENT_NS, prior=(failed_attempt("worker_lost", sent_s=10.0, end_s=10.0),))
     scene.give(1)
     scene.clock.advance_to(PRESENT_NS + NS_PER_S)
-    (left,) = scene.lost.give_up(scene.worker, HOW)
+    (left,) = scene.lose()
     (record,) = scene.records
     assert left.task.index == 1
     assert (record.index, record.status, record.error and record.error.type) == (0, "failed", "worker_lost")
@@ -102,13 +107,15 @@ def test_a_task_out_of_attempts_is_lost(scene: Scene) -> None:
 
 
 def test_nothing_goes_on_in_a_run_that_stops(scene: Scene) -> None:
-    """In a run that drains what a dead worker had, and what its predecessor had left to it, is cancelled."""
+    """In a run that drains what a dead worker had, and what had been left to do, is cancelled."""
     scene.give(0)
     scene.give(1, after_s=9.0)
-    scene.worker.left.append(Assignment(task=make_task(2), scheduled_ns=PRESENT_NS))
+    left = [Assignment(task=make_task(2), scheduled_ns=PRESENT_NS)]
     scene.clock.advance_to(PRESENT_NS + NS_PER_S)
     scene.stop.drain()
-    assert scene.lost.give_up(scene.worker, HOW) == []
+    assert scene.lose() == []
+    scene.lost.cancel(left, scene.worker.who(3))
+    assert left == []
     assert sorted((record.index, record.status) for record in scene.records) == [
         (0, "cancelled"),
         (1, "cancelled"),

@@ -72,6 +72,38 @@ def test_retries_are_counted(tmp_path: Path) -> None:
     assert column(made(tmp_path, [Plan(error_rate=1.0, retries=2)])["runs"], "attempts") == ["72 48 again"]
 
 
+def test_a_run_on_several_nodes_has_a_row_for_each(tmp_path: Path) -> None:
+    """A node's row names it and its host, counts its tasks and losses, and shows its bound where it has one."""
+    found = made(tmp_path, CASES["nodes"])
+    nodes = found["nodes-1"]
+    names = column(nodes, "node")
+    assert set(names) == {f"n{number} on n{number}.lan" for number in (1, 2, 3)}
+    assert sum(map(int, column(nodes, "tasks"))) == 700
+    lost = dict(zip(names, column(nodes, "lost"), strict=True))
+    assert lost == {"n1 on n1.lan": "0", "n2 on n2.lan": "3", "n3 on n3.lan": "0"}
+    peaks = dict(zip(names, column(nodes, "most in flight"), strict=True))
+    assert peaks["n1 on n1.lan"].startswith("20 of 32 mean ")
+    assert peaks["n2 on n2.lan"].startswith("20 mean ")
+    assert column(nodes, "latency p50")[0].endswith(" ms")
+    processes = column(found["workers-1"], "process")
+    assert set(processes[:-1]) == {f"4242 on n{number}" for number in (1, 2, 3)}
+    assert processes[-1] == "process ids: 3"
+
+
+def test_hundreds_of_nodes_are_fifty_rows_and_a_sum(tmp_path: Path) -> None:
+    """Of 80 nodes the 50 with most tasks have rows, and the last row adds the other 30 up."""
+    names = tuple(f"n{number}" for number in range(80))
+    nodes = made(tmp_path, [Plan(mode="distributed", concurrency=160, tasks=400, nodes=names)])["nodes-1"]
+    assert column(nodes, "node")[-1] == "and 30 more added up"
+    assert len(nodes.rows) == 51
+    assert sum(int(tasks) for tasks in column(nodes, "tasks")) == 400
+
+
+def test_a_run_on_one_machine_has_no_table_of_nodes(tmp_path: Path) -> None:
+    """Where there are no nodes, nothing is said of nodes."""
+    assert not [name for name in made(tmp_path, CASES["one"]) if name.startswith("nodes")]
+
+
 def test_600_workers_are_twenty_rows_and_a_sum(tmp_path: Path) -> None:
     """Of 600 workers the 20 busiest have rows, and the last row adds the other 580 up."""
     workers = made(tmp_path, CASES["600 workers"])["workers-1"]
