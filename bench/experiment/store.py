@@ -22,13 +22,18 @@ EXPERIMENT: Final = "experiment.json"
 CELLS: Final = "cells"
 
 
-def create_experiment_directory(results_dir: Path, now: datetime) -> Path:
-    """Make `results_dir/<id>/` with its `cells/`; the id is `YYYYMMDDTHHMMSSZ-compare-<4 hex>`.
+def create_experiment_directory(results_dir: Path, now: datetime, kind: str = "compare") -> Path:
+    """Make `results_dir/<id>/` with its `cells/`; the id is `YYYYMMDDTHHMMSSZ-<kind>-<4 hex>`.
+
+    Args:
+        results_dir: Made if absent.
+        now: The present in UTC.
+        kind: Which command's it is, part of the id.
 
     Raises:
         ConfigError: The directory cannot be written.
     """
-    directory = create_run_directory(results_dir, "compare", now)
+    directory = create_run_directory(results_dir, kind, now)
     try:
         # As private as the directory that it is in.
         (directory / CELLS).mkdir(mode=directory.stat().st_mode & 0o777)

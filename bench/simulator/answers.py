@@ -62,7 +62,7 @@ def send_at_once(exchange: Exchange, chat: ChatRequest, script: Script, *, whole
     piece[-1] = b"".join((piece[-1], usage, END))
     data = stamp.join(piece)
     now_ns = exchange.first_sent_ns = time.perf_counter_ns()
-    lateness.add(now_ns - exchange.received_ns)
+    lateness.add(now_ns - exchange.begun_ns)
     exchange.wire.send(stamped(data, now_ns) if script.stamped else data)
     exchange.wire.complete("ok")
 
@@ -97,7 +97,7 @@ class StreamAnswer:
         self._lateness = lateness
         self._next = 0
         self._stamp = exchange.stamp()
-        self._due_ns = exchange.received_ns + draws.wait_ns(exchange.seq, 0)
+        self._due_ns = exchange.begun_ns + draws.wait_ns(exchange.seq, 0)
 
     def advance(self, now_ns: int) -> int | None:
         """Send, by one write, every token that is due."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,7 @@ from bench.simulator.chat import ChatError, ChatRequest, read_chat
 from bench.simulator.draws import Draws, Fate
 from bench.simulator.exchange import Exchange
 from bench.simulator.limits import TokenBucket
+from bench.simulator.places import Places
 from bench.simulator.replies import Reply, problem, too_many
 from bench.simulator.scripts import NOT_JSON, Script, Scripts, completion, request_id
 from bench.simulator.settings import SimulatorSettings
@@ -39,6 +41,7 @@ class Completions:
         self._draws = Draws(settings)
         self._scripts = Scripts(seed=settings.seed, tokens=settings.tokens, stamps=settings.stamps)
         rate = settings.requests_per_minute
+        self._places = None if settings.capacity is None else Places(settings.capacity, stats=stats)
         self._bucket = None if rate is None else TokenBucket(rate, now_ns=time.perf_counter_ns())
 
     def begin(self, exchange: Exchange, body: bytes) -> None:
@@ -58,7 +61,15 @@ class Completions:
         else:
             exchange.in_flight = True
             self._stats.began(exchange.received_ns)
-            self._start(exchange, chat, fate)
+            if self._places is None:
+                self._start(exchange, chat, fate)
+            else:
+                self._places.take(exchange, partial(self._start, exchange, chat, fate))
+
+    def left(self, exchange: Exchange) -> None:
+        """Give on the place of a request that was let in, and is over or has lost its client."""
+        if self._places is not None:
+            self._places.leave(exchange)
 
     def _limit(self, fate: Fate, now_ns: int) -> tuple[str, float] | None:
         """Return why a request is refused for now, and its Retry-After in seconds; None when it is let in."""
@@ -95,7 +106,7 @@ class Completions:
         reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "drawn to fail", kind="server_error", headers=headers)
         exchange.http_status = reply.status
         data = reply.encode(keep_alive=exchange.keep_alive)
-        due_ns = exchange.received_ns + self._draws.wait_ns(exchange.seq, 0)
+        due_ns = exchange.begun_ns + self._draws.wait_ns(exchange.seq, 0)
         return WholeAnswer(exchange, data, outcome="error", due_ns=due_ns, lateness=self._stats.lateness)
 
     def _whole(self, exchange: Exchange, chat: ChatRequest, script: Script, fate: Fate) -> WholeAnswer:
@@ -111,7 +122,7 @@ class Completions:
         if fate in {"cut", "stall"}:
             data = data[: len(data) - len(body) // 2]
         waits_ns = sum(self._draws.wait_ns(exchange.seq, token) for token in range(len(script.tokens)))
-        due_ns = exchange.received_ns + waits_ns
+        due_ns = exchange.begun_ns + waits_ns
         return WholeAnswer(exchange, data, outcome=_ENDINGS[fate], due_ns=due_ns, lateness=self._stats.lateness)
 
 

@@ -33,6 +33,7 @@ class Exchange(msgspec.Struct, kw_only=True):
         connection: Number of its connection in the order of accepting, from 1.
         keep_alive: Whether the connection stays open after the answer.
         received_ns: When its last byte was read, or when the answer before it on its connection was complete.
+        placed_ns: When it got one of the server's places; None before, and where the server's capacity has no bound.
         digest: First 16 hex digits of the SHA-256 of the last user message; None when the request could not be read.
         stream: Whether a stream was asked for.
         in_flight: Whether it counts as in flight now.
@@ -48,6 +49,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     connection: int
     keep_alive: bool
     received_ns: int
+    placed_ns: int | None = None
     digest: str | None = None
     stream: bool = False
     in_flight: bool = False
@@ -56,6 +58,11 @@ class Exchange(msgspec.Struct, kw_only=True):
     first_sent_ns: int | None = None
     finished_ns: int | None = None
     outcome: Outcome = "client_gone"
+
+    @property
+    def begun_ns(self) -> int:
+        """When work on it began: its waits count from here."""
+        return self.received_ns if self.placed_ns is None else self.placed_ns
 
     def stamp(self) -> bytes:
         """Return what makes the answer's chunks its own; `created` is the time of this call."""

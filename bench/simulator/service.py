@@ -83,10 +83,12 @@ class Service:
         """Note that a chat completion request ended."""
         now_ns = exchange.finished_ns = time.perf_counter_ns()
         exchange.outcome = outcome
-        self.stats.ended(outcome, now_ns, was_in_flight=exchange.in_flight)
-        exchange.in_flight = False
+        was_in_flight, exchange.in_flight = exchange.in_flight, False
+        self.stats.ended(outcome, now_ns, was_in_flight=was_in_flight)
         if self._log is not None:
             self._log.write(exchange)
+        if was_in_flight:
+            self._completions.left(exchange)
 
     def _chat(self, line: Line, received: Received, at_ns: int) -> None:
         seq = self._seq

@@ -27,6 +27,7 @@ _RANGES: Final[tuple[tuple[str, type[int | float], float, float], ...]] = (
     ("freeze_s", float, 0, MAX_WAIT_S),
     ("requests_per_minute", float, 1e-3, 1e9),
     ("max_in_flight", int, 1, 1_000_000),
+    ("capacity", int, 1, 1_000_000),
     ("reject_rate", float, 0, 1),
     ("error_rate", float, 0, 1),
     ("cut_rate", float, 0, 1),
@@ -35,7 +36,7 @@ _RANGES: Final[tuple[tuple[str, type[int | float], float, float], ...]] = (
     ("stall_rate", float, 0, 1),
 )
 #: Numbers that may be left out: there is no such limit then.
-_OPTIONAL: Final = frozenset({"requests_per_minute", "max_in_flight"})
+_OPTIONAL: Final = frozenset({"requests_per_minute", "max_in_flight", "capacity"})
 _SWITCHES: Final = frozenset({"public", "stamps"})
 _SHARES: Final = tuple(name for name, *_ in _RANGES if name.endswith("_rate"))
 
@@ -69,6 +70,8 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         retry_after_s: What a 429 asks for, except that of `requests_per_minute`.
         requests_per_minute: Token bucket holding one second's worth, at least 1.
         max_in_flight: Requests answered at once; one more is answered 429.
+        capacity: Requests worked on at once; further ones wait for their turn in order of arrival, and `ttft_s` counts
+            from there. Beyond it throughput rises no more, and latency does.
         request_log: File that gets one JSON line per finished request.
         freeze_at_s: When, after its first request, it stops serving for `freeze_s`.
         freeze_s: How long it then does nothing at all, once; 0 is never.
@@ -97,6 +100,7 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     retry_after_s: float = 1.0
     requests_per_minute: float | None = None
     max_in_flight: int | None = None
+    capacity: int | None = None
     request_log: str | None = None
     freeze_at_s: float = 0.0
     freeze_s: float = 0.0

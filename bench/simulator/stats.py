@@ -23,7 +23,8 @@ class SimulatorStats(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of one window: since the start, or since the last reset.
 
     Requests are chat completions only. A request is in flight from its last byte read until the last byte of its
-    answer is handed to the socket or its connection is lost; one that was rejected or is invalid never is.
+    answer is handed to the socket or its connection is lost; one that was rejected or is invalid never is. Those that
+    wait for one of the server's places are in flight too.
 
     Attributes:
         window_s: Length of the window.
@@ -32,6 +33,8 @@ class SimulatorStats(msgspec.Struct, frozen=True, kw_only=True):
         in_flight: Requests in flight now.
         peak_in_flight: Most requests in flight at once.
         in_flight_s: Requests in flight, integrated over the window.
+        waiting: Requests that wait for a place now.
+        peak_waiting: The longest queue for places.
         connections_accepted: Connections accepted.
         connections_used: Connections that carried a request (those that only ask for statistics do not).
         connections_open: Connections open now.
@@ -49,6 +52,8 @@ class SimulatorStats(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     peak_in_flight: int
     in_flight_s: float
+    waiting: int
+    peak_waiting: int
     connections_accepted: int
     connections_used: int
     connections_open: int
@@ -116,6 +121,7 @@ class Stats:
 
     def __init__(self, settings: SimulatorSettings, *, now_ns: int, cpu_s: float) -> None:
         self.in_flight = 0
+        self._waiting = 0
         self.lateness = Lateness()
         self._settings = settings
         self._connections_open = 0
@@ -128,6 +134,7 @@ class Stats:
         self._changed_ns = now_ns
         self._in_flight_ns = 0
         self._peak = self.in_flight
+        self._peak_waiting = self._waiting
         self.requests = 0
         self._outcomes = dict.fromkeys(_OUTCOMES, 0)
         self._accepted = 0
@@ -153,6 +160,11 @@ class Stats:
         self.in_flight += 1
         self._peak = max(self._peak, self.in_flight)
 
+    def waiting_now(self, count: int) -> None:
+        """Note how many wait for a place."""
+        self._waiting = count
+        self._peak_waiting = max(self._peak_waiting, count)
+
     def ended(self, outcome: Outcome, now_ns: int, *, was_in_flight: bool) -> None:
         """Count how a request ended, and that it is in flight no more."""
         self._outcomes[outcome] += 1
@@ -170,6 +182,8 @@ class Stats:
             in_flight=self.in_flight,
             peak_in_flight=self._peak,
             in_flight_s=self._in_flight_ns / _NS_PER_S,
+            waiting=self._waiting,
+            peak_waiting=self._peak_waiting,
             connections_accepted=self._accepted,
             connections_used=self._used,
             connections_open=self._connections_open,
