@@ -19,6 +19,7 @@ from bench.cli.compare_settings import check_same_settings, kept_settings
 from bench.cli.compare_words import CompareWatcher, say_analysis, say_plan
 from bench.cli.context import FAILED, GATE_FAILED, INTERRUPTED, OK, Context
 from bench.cli.drawing import draw_own_experiment
+from bench.cli.durations import duration_s
 from bench.cli.gates import hold_gates, read_gates
 from bench.cli.interrupts import interrupts
 from bench.cli.messages import note, say
@@ -122,23 +123,6 @@ def _show(settings: Mapping[str, Any], directory: Path, experiment: Experiment) 
     say(f"experiment: {printable(str(directory))}")
     if settings["report"]:
         draw_own_experiment(directory, quiet=settings["quiet"])
-
-
-def _duration_s(text: str) -> float:
-    """Read a duration such as 90s, 10m or 1.5h; a plain number is seconds.
-
-    Raises:
-        ConfigError: It is none, or not above 0.
-    """
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, factor = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        value = float(number) * factor
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise ConfigError(f"--budget must be a duration such as 90s, 10m or 1.5h, got {text!r}")
-    return value
 
 
 def _check(settings: Mapping[str, Any]) -> None:
@@ -252,7 +236,7 @@ def _plan(wanted: _Wanted, pace: Pace, target: Target) -> Plan:
         pace=pace,
         cores=usable_cores(),
         calibrations=1 if target.stamped else 2,
-        budget_s=_duration_s(settings["budget"]) if settings["budget"] else None,
+        budget_s=duration_s(settings["budget"], "--budget") if settings["budget"] else None,
         objectives=settings["slo"] or "",
         rate_per_s=config.rate,
     )

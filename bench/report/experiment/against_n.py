@@ -52,8 +52,17 @@ class Plot:
     close: bool = False
 
 
-def draw_plots(paper: Paper, plots: Sequence[Plot], *, columns: int) -> Figure:
-    """Draw panels in rows of `columns`; on narrow paper below each other."""
+def draw_plots(
+    paper: Paper, plots: Sequence[Plot], *, columns: int, across: str = "N, requests in flight at most"
+) -> Figure:
+    """Draw panels in rows of `columns`; on narrow paper below each other.
+
+    Args:
+        paper: What it is drawn for.
+        plots: The panels; what is called N here may be another number.
+        columns: See above.
+        across: Name of the horizontal axis.
+    """
     marks = list(dict.fromkeys(mark for plot in plots for mark, _ in plot.lines))
     if any(not spot.counts for plot in plots for _, spots in plot.lines for spot in spots):
         marks.append(Mark(label="striped: INVALID, does not count", role="muted", marker="s", dash=None, hollow=True))
@@ -66,7 +75,7 @@ def draw_plots(paper: Paper, plots: Sequence[Plot], *, columns: int) -> Figure:
         axes = sheet.axes(left_px, top_px, grid.plot_width_px, grid.plot_px)
         for place, (mark, spots) in enumerate(plot.lines):
             _draw_line(axes, mark, spots, 1 + _APART * (place - (len(plot.lines) - 1) / 2))
-        doubling(axes, places, "N, requests in flight at most", grid.plot_width_px)
+        doubling(axes, places, across, grid.plot_width_px)
         alike = [other for other in plots if other.label == plot.label]
         ends = [end for other in alike for end in _ends(other)]
         tall(axes, ends, plot.label, grid.plot_width_px)
