@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 from bench.cli.book_options import book_options
 from bench.cli.compare_options import compare_options
 from bench.cli.options import REAL_WORK, Option, report_options, resumable_options, run_options, simulator_options
+from bench.cli.plan_options import plan_options
 from bench.cli.serve_options import serve_options
 from bench.cli.traces_options import traces_options
+from bench.cli.tune_options import tune_options
 from bench.cli.upkeep_options import cache_options, doctor_options
 from bench.config import SOURCES
 
@@ -48,7 +50,7 @@ class Command:
 def _demo_options() -> tuple[Option, ...]:
     # 24 tasks of 270 ms: serial takes 6.5 s, eight at once 0.8 s, and all modes with the report stay under 30 s.
     return run_options(
-        without=_SOURCES | _WHOM | REAL_WORK | _TRACES | {"mode", "env_file", "output", "log_file"},
+        without=_SOURCES | _WHOM | REAL_WORK | _TRACES | {"mode", "scheduler", "env_file", "output", "log_file"},
         iterations=8,
         simulator=("ttft=0.2", "itl=0.01", "tokens=8"),
     )
@@ -90,6 +92,13 @@ _COMMANDS: Final = (
         "SIGTERM ends it.",
         options=simulator_options,
         layered=False,
+    ),
+    Command(
+        name="tune",
+        summary="find the fewest requests in flight and the cheapest mode that do, with few requests",
+        details="It probes with more and more in flight, each time in a fresh process, without retries, and says the "
+        "command to run. Exit codes: 0 found, 3 out of reach or not shown.",
+        options=tune_options,
     ),
     Command(
         name="demo",
@@ -143,6 +152,15 @@ _COMMANDS: Final = (
         "and is not sent again. A review is made of the records alone where there is no key.",
         options=traces_options,
         words="push|review RUN",
+    ),
+    Command(
+        name="plan",
+        summary="say from a measurement what to run for many tasks: mode, N, machines, duration, money, what binds",
+        details="WORD is a directory of an experiment or a run, or its id below --results-dir. Nothing is sent: the "
+        "work is simulated. Where the measurement does not tell, it says which run would. Exit codes: 0 something is "
+        "recommended, 2 wrong usage, 3 nothing will do.",
+        options=plan_options,
+        words="WORD...",
     ),
     Command(
         name="performance",

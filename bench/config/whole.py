@@ -76,6 +76,7 @@ class ConcurrentConfig(LimitSettings):
             check_kind(option_name(each.name), hints[each.name], value)
             check_range(option_name(each.name), each.metadata, value)
         self._check_slots()
+        self._check_cluster()
         self._check_load()
         self._check_source()
         self._check_endpoint()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.experiment.records import Arm, Cell, CellKind
 
 #: Modes that use several cores; the others have one interpreter lock.
-_MANY_PROCESSES: Final = frozenset({"multiprocessing", "hybrid"})
+_MANY_PROCESSES: Final = frozenset({"multiprocessing", "hybrid", "distributed"})
 
 
 def cell_facts(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: The estimate's own assumptions, in seconds; the first block corrects the time that is left.
 _COMMAND_S: Final = 1.2
 _PROCESS_S: Final = 0.06
+_NODES_S: Final = 2.5
 _CPU_S: Final[Mapping[str, float]] = {"openai": 6e-3, "lean": 2e-4, "scripted": 1e-4} | dict.fromkeys(
     ("service-direct", "service-pooled"), 6e-3
 )
@@ -40,6 +41,10 @@ _SEEDS_APART: Final = 1000
 
 #: Tasks of a slot that fall to warming up and running out.
 _EDGE_TASKS: Final = 2
+
+
+#: Modes with as many processes as cores.
+_FEW_PROCESSES: Final = frozenset({"hybrid", "distributed"})
 
 
 def make_arms(modes: Sequence[Mode], levels: Sequence[int], clients: Sequence[str]) -> tuple[Arm, ...]:
@@ -128,11 +133,12 @@ def as_in_baseline(tasks: Mapping[int, int], baseline: Mapping[int, int]) -> dic
 def estimate_s(arm: Arm, tasks: int, *, latency_s: float, cores: int, rate_per_s: float | None = None) -> float:
     """Return about how long one cell of an arm takes, in seconds."""
     n = arm.concurrency
-    processes = n if arm.mode == "multiprocessing" else min(cores, n) if arm.mode == "hybrid" else 0
+    processes = n if arm.mode == "multiprocessing" else min(cores, n) if arm.mode in _FEW_PROCESSES else 0
     width = min(cores, n) if processes else 1
     cpu_s = _CPU_S.get(arm.client, 1e-3) / width
     each_s = max((latency_s + _CPU_S.get(arm.client, 1e-3)) / n, cpu_s, 1 / rate_per_s if rate_per_s else 0.0)
-    return _COMMAND_S + processes * _PROCESS_S + tasks * each_s
+    nodes_s = _NODES_S if arm.mode == "distributed" else 0.0
+    return _COMMAND_S + nodes_s + processes * _PROCESS_S + tasks * each_s
 
 
 def make_plan(  # noqa: PLR0913 - what a plan is made from

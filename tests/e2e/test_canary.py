@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from bench.config import MODES
 from bench.journal import SUMMARY
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
 from bench.summary import Summary
 from tests.command import records, the_run
+from tests.modes import OF_ONE_MACHINE, modes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.command import StartCommand
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", modes(*OF_ONE_MACHINE))
 def test_r31_a_canary_beside_the_run(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """The canary's answers are counted and take longer than the server's delay; the run's server never sees one."""
     slots = 1 if mode == "serial" else 4

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bench.config import MODES
 from bench.simulator.process import SimulatorProcess
 from bench.simulator.settings import SimulatorSettings
+from tests.modes import OF_ONE_MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -305,7 +305,7 @@ def test_demo(tmp_path: Path) -> None:
     pace = ("--simulator", "ttft=0", "itl=0", "tokens=1")
     result = run("demo", "--iterations", "1", "-c", "2", *pace, cwd=tmp_path, env=env)
     assert result.returncode == 0, result.stderr
-    for mode in MODES:
+    for mode in OF_ONE_MACHINE:
         assert f": {mode}, 3 tasks" in result.stderr
         (manifest,) = (tmp_path / "results").glob(f"*-{mode}-*/run.json")
         assert json.loads(manifest.read_bytes())["concurrency"] == (1 if mode == "serial" else 2)

@@ -108,7 +108,7 @@ def test_f50_a_key_that_the_server_repeats_shows_nowhere(
     assert not any(quote(key, safe="").encode() in path.read_bytes() for path in files)
 
 
-@pytest.mark.parametrize("mode", ["multiprocessing", "hybrid"])
+@pytest.mark.parametrize("mode", ["multiprocessing", "hybrid", "distributed"])
 def test_f50_the_process_list_holds_no_key(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """No command line holds a key, and no process that the run starts has one in its environment."""
     with echo_server() as server:
@@ -120,7 +120,7 @@ def test_f50_the_process_list_holds_no_key(mode: Mode, tmp_path: Path, start: St
         )
         assert server.waiting.wait(60)
         family = psutil.Process(command.pid).children(recursive=True)
-        # Fork server, its tracker, the canary's server, and the workers.
+        # Fork server, its tracker, the canary's server, and the workers, or nodes and their host.
         assert len(family) >= 5
         lines = [" ".join(each.cmdline()) for each in (*family, psutil.Process(command.pid))]
         environments = [f"{each.environ()}" for each in family]

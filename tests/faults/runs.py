@@ -10,7 +10,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -22,6 +22,7 @@ from bench.records import Mode, Task
 from tests.command import records, start, the_run
 from tests.faults.faults import OK, RETRIES, Fault, Stage
 from tests.faultserver import FaultServer
+from tests.modes import OF_ONE_MACHINE
 from tests.workloads import CountedWorkload
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from bench.records import TaskResult
     from tests.faults.faults import Visit
 
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+MODES: Final = OF_ONE_MACHINE
 CLIENTS: Final[tuple[ClientName, ...]] = ("openai", "lean")
 
 #: A key that must be nowhere but at the server.

@@ -113,6 +113,12 @@ def test_wrong_kinds(name: str, value: object) -> None:
         ({"mode": "serial", "concurrency": 2}, ["--mode serial", "--concurrency 2"]),
         ({"mode": "threading", "processes": 2}, ["--processes", "--mode threading"]),
         ({"mode": "hybrid", "processes": 9}, ["--processes 9", "--concurrency 8"]),
+        ({"scheduler": "tcp://10.0.0.1:8786"}, ["--scheduler is for --mode distributed", "asyncio"]),
+        ({"mode": "distributed", "scheduler": "10.0.0.1:8786"}, ["tcp://HOST:PORT", "got 10.0.0.1:8786"]),
+        (
+            {"mode": "distributed", "scheduler": "tls://[::1]:8786", "processes": 2},
+            ["--workers 2", "got --scheduler tls://[::1]:8786 as well"],
+        ),
         ({"rate": 2.5, "arrival_times": Path("t")}, ["--rate 2.5", "--arrival-times t"]),
         ({"arrival": "poisson"}, ["--arrival poisson", "rate"]),
         ({"arrival": "poisson", "arrival_times": Path("t")}, ["--arrival poisson", "rate"]),
@@ -182,7 +188,7 @@ def test_every_setting_is_described() -> None:
     assert all(field.metadata["help"] and field.metadata["group"] in GROUPS for field in SETTINGS.values())
     aliases = [field.metadata["alias"] for field in SETTINGS.values() if field.metadata["alias"]]
     assert sorted(aliases) == sorted(set(aliases))
-    assert {"-c", "-m", "-p", "-o", "-q", "--providers"} == set(aliases)
+    assert {"-c", "-m", "-p", "-o", "-q", "--providers", "--workers"} == set(aliases)
 
 
 def test_a_secret_does_not_show() -> None:
