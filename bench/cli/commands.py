@@ -156,11 +156,11 @@ _COMMANDS: Final = (
     Command(
         name="plan",
         summary="say from a measurement what to run for many tasks: mode, N, machines, duration, money, what binds",
-        details="WORD is a directory of an experiment or a run, or its id below --results-dir. Nothing is sent: the "
+        details="RUN is a directory of a run or an experiment, or its id below --results-dir. Nothing is sent: the "
         "work is simulated. Where the measurement does not tell, it says which run would. Exit codes: 0 something is "
         "recommended, 2 wrong usage, 3 nothing will do.",
         options=plan_options,
-        words="WORD...",
+        words="RUN...",
     ),
     Command(
         name="performance",

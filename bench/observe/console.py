@@ -153,7 +153,7 @@ def plain_line(snapshot: Snapshot, mode: Mode, slots: int, *, last: bool = False
 def _title(snapshot: Snapshot, mode: Mode, slots: int) -> str:
     if snapshot.ready or snapshot.done:
         return f"{mode}, one request at a time" if slots == 1 else f"{mode}, {slots} requests at once"
-    workers = "1 worker" if slots == 1 else f"{slots} workers"
+    workers = "nodes" if mode == "distributed" else "1 worker" if slots == 1 else f"{slots} workers"
     return f"{mode}: starting {workers} ({stopwatch(snapshot.elapsed_s)})"
 
 

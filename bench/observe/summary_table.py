@@ -15,9 +15,14 @@ from bench.policy.pause import standstill_s
 from bench.policy.statistics import SAMPLES_NEEDED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.policy.statistics import Distribution
     from bench.summary import Summary
-    from bench.summary.figures import CachedCounts, HarnessFigures, TokenCounts, VersionFigures
+    from bench.summary.figures import CachedCounts, HarnessFigures, NodeRow, TokenCounts, VersionFigures
+
+#: Nodes that are named; the report has all.
+_NODES_AT_MOST: Final = 8
 
 #: Said below a table in which a percentile is missing.
 TOO_FEW: Final = "n/a (n=..): too few values for this percentile; it needs " + ", ".join(
@@ -72,6 +77,7 @@ def _facts(summary: Summary) -> dict[str, list[str]]:
         "success": [percent(rate.value), *interval],
         **_cached(summary.cached),
         **_versions(summary.versions),
+        **_nodes(summary.nodes),
         **load,
         "wall time": [seconds(summary.wall_s), "first request to last answer"],
         "throughput": [
@@ -112,6 +118,17 @@ def _versions(versions: VersionFigures | None) -> dict[str, list[str]]:
         if items
     ]
     return {"versions": named}
+
+
+def _nodes(nodes: Sequence[NodeRow]) -> dict[str, list[str]]:
+    """Return what each node did, where there are any; the report has the rest of many."""
+    named = [
+        printable(f"{row.node} {row.tasks:,}") + (f" ({row.lost:,} lost with it)" if row.lost else "")
+        for row in nodes[:_NODES_AT_MOST]
+    ]
+    if len(nodes) > _NODES_AT_MOST:
+        named.append(f"{len(nodes) - _NODES_AT_MOST:,} more")
+    return {"tasks of": named} if named else {}
 
 
 def _endpoint(summary: Summary) -> list[str]:

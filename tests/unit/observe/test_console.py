@@ -64,6 +64,9 @@ def test_frame_before_and_after() -> None:
     assert frame(progress.snapshot(), "multiprocessing", 64, width=80).plain.startswith(
         "multiprocessing: starting 64 workers (0:00)\n0/12 done"
     )
+    assert frame(progress.snapshot(), "distributed", 64, width=80).plain.startswith(
+        "distributed: starting nodes (0:00)"
+    )
     progress.ready()
     last = frame(progress.snapshot(last=True), "serial", 1, width=80, last=True).plain
     assert last.startswith("serial, one request at a time\n")

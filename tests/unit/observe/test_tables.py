@@ -9,8 +9,8 @@ import pytest
 
 from bench.observe.comparison_table import print_comparison
 from bench.observe.summary_table import print_summary
-from bench.policy.statistics import Distribution, distribution
-from bench.summary.figures import TaskCounts, TokenCounts
+from bench.policy.statistics import Distribution, InFlight, distribution
+from bench.summary.figures import NodeRow, TaskCounts, TokenCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +105,35 @@ def test_summary_has_a_row_for_each_provider(
     lines = _summary_lines(summary(providers=(provider_row("one"), provider_row("two"))))
     assert "two          24  24       0        25       250 ms" in lines
     assert not [line for line in _summary_lines(summary(providers=(provider_row("one"),))) if line.startswith("one")]
+
+
+def test_summary_says_what_each_node_did(summary: Callable[..., Summary], width: Callable[[int], None]) -> None:
+    """The nodes of a cluster are named with their tasks and what was lost with them; of many, the first eight."""
+    width(200)
+
+    def node(place: int) -> NodeRow:
+        return NodeRow(
+            node=f"n{place}\x1b[2J",
+            host=None,
+            slots=None,
+            tasks=1000 + place,
+            ok=1000,
+            failed=0,
+            lost=34 if place == 2 else 0,
+            share=None,
+            latency_p50_s=None,
+            latency_p95_s=None,
+            in_flight=InFlight(peak=1, mean=None),
+            cpu_s=None,
+        )
+
+    def line(nodes: int) -> str:
+        lines = _summary_lines(summary(mode="distributed", nodes=tuple(map(node, range(1, nodes + 1)))))
+        return " ".join(line for line in lines if line.startswith("tasks of"))
+
+    assert line(2).split(maxsplit=2)[2] == "n1\\x1b[2J 1,001, n2\\x1b[2J 1,002 (34 lost with it)"
+    assert line(12).endswith(", n8\\x1b[2J 1,008, 4 more")
+    assert not line(0)
 
 
 def test_outside_text_is_harmless(
