@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import pickle
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from distributed import Client
 from distributed.actor import ProxyRPC
+from distributed.protocol import pickle as carried
 from distributed.protocol.serialize import to_serialize
 from distributed.security import Security
 
@@ -154,8 +154,8 @@ class Link:
             Exception: What kept the node from having one.
         """
         self._actor = self._client.submit(
-            pickle.loads,
-            pickle.dumps(Node()),
+            carried.loads,
+            carried.dumps(Node()),
             actor=True,
             pure=False,
             retries=0,
