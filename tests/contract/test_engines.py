@@ -298,7 +298,7 @@ def test_killed_worker(
         assert result.worker.pid != killed[0]
 
 
-@pytest.mark.parametrize("mode", ["multiprocessing", "hybrid"])
+@pytest.mark.parametrize("mode", [pytest.param("multiprocessing", marks=pytest.mark.full), "hybrid"])
 def test_poison_task(mode: Mode, tmp_path: Path, simulate: Callable[..., SimulatorProcess]) -> None:
     """A task whose workers always die fails as `worker_lost` after its attempts; the others are not touched."""
     simulator = simulate(ttft_s=0.3, tokens=1)

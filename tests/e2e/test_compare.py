@@ -83,6 +83,7 @@ def test_r31_what_the_client_adds_is_measured_in_every_cell(tmp_path: Path) -> N
     assert all(lag is not None and 0 < lag < 0.5 for lag in lags)
 
 
+@pytest.mark.full
 def test_r44_an_interrupted_experiment_is_gone_on_with(tmp_path: Path, start: StartCommand) -> None:
     """Ctrl+C keeps every finished cell; `--resume` does the others, by the plan, and none twice."""
     command = start(*SMALL, "--repeats", "3", cwd=tmp_path)

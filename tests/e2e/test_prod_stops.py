@@ -27,7 +27,7 @@ def lines_of(run: Path) -> int:
     return sum(1 for _ in iter_lines(path)) if path.exists() else 0
 
 
-@pytest.mark.parametrize("mode", ["threading", "hybrid"])
+@pytest.mark.parametrize("mode", [pytest.param("threading", marks=pytest.mark.full), "hybrid"])
 def test_killed_and_taken_up_again(mode: Mode, tmp_path: Path, start: StartCommand) -> None:
     """Killed in mid-run and resumed, real work has an answer to each task, and makes none twice that it had kept; with
     another provider it is not resumed.

@@ -214,6 +214,7 @@ def test_r32_every_cell_says_what_the_machine_did(experiment: Experiment) -> Non
         assert cell.figures.peak_pss_mb is not None
 
 
+@pytest.mark.full
 def test_r32_a_busy_machine_is_said_and_bars_the_verdict(tmp_path: Path) -> None:
     """With a program on every core the experiment itself says that others used the machine, and names no winner."""
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(psutil.cpu_count() or 1)]

@@ -62,7 +62,7 @@ def chunks(png: bytes) -> Iterator[str]:
     [
         ("asyncio", "lean", ODD, "environment"),
         ("multiprocessing", "lean", ZHIPU_LIKE, "file"),
-        ("threading", "openai", ODD, "file"),
+        pytest.param("threading", "openai", ODD, "file", marks=pytest.mark.full),
         pytest.param("asyncio", "openai", OPENAI_LIKE, "environment", marks=pytest.mark.full),
         pytest.param("hybrid", "openai", ZHIPU_LIKE, "environment", marks=pytest.mark.full),
         pytest.param("threading", "lean", OPENAI_LIKE, "environment", marks=pytest.mark.full),

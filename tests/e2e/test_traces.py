@@ -155,6 +155,7 @@ def test_killed_and_resumed(receiver: Receiver, tmp_path: Path, start: StartComm
     assert len(read_manifest(run).segments) == 2
 
 
+@pytest.mark.full
 def test_hanging_endpoint(receiver: Receiver, tmp_path: Path, start: StartCommand) -> None:
     """An endpoint that takes a post and does not answer costs the run nothing, and its end some seconds and a line."""
     receiver.hold.clear()

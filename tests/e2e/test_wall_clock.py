@@ -48,7 +48,9 @@ raise SystemExit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("mode", "step_s"), [("asyncio", 3600), ("threading", -3600)])
+@pytest.mark.parametrize(
+    ("mode", "step_s"), [("asyncio", 3600), pytest.param("threading", -3600, marks=pytest.mark.full)]
+)
 def test_f24_a_step_of_the_wall_clock_changes_no_duration(mode: Mode, step_s: int, tmp_path: Path) -> None:
     """With the clock set an hour on or back in mid-run, all times are those of the answers, and no file is lost."""
     with SimulatorProcess(SimulatorSettings(ttft_s=0.2, itl_s=0.01, tokens=11, error_rate=0.2)) as server:

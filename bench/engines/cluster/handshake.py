@@ -12,7 +12,6 @@ import msgspec
 from bench.engines.cluster.link import Link
 from bench.engines.cluster.member import Member
 from bench.engines.cluster.orders import Facts, Orders, difference, facts, without_keys
-from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,11 +34,11 @@ _DIRECT_S: Final = 3.0
 _CLOCK_READINGS: Final = 7
 
 
-class RefusedError(BenchError):
+class NodeRefusedError(Exception):
     """A node cannot take part, and will not be asked again."""
 
 
-class AbsentError(BenchError):
+class NodeAbsentError(Exception):
     """A node did not answer; it may be asked again."""
 
 
@@ -73,8 +72,8 @@ async def greet(
         canary: Whether it sends the run's canaries.
 
     Raises:
-        RefusedError: It differs from this process in what matters, lacks a key, or has not this program.
-        AbsentError: It did not answer.
+        NodeRefusedError: It differs from this process in what matters, lacks a key, or has not this program.
+        NodeAbsentError: It did not answer.
     """
     link = Link(client, node.address)
     try:
@@ -86,15 +85,15 @@ async def greet(
             f"{_called(node)} cannot import {error.name or error}: start it with this project's folder on PYTHONPATH "
             "and its packages installed"
         )
-        raise RefusedError(told) from error
-    except (RefusedError, asyncio.CancelledError):
+        raise NodeRefusedError(told) from error
+    except (NodeRefusedError, asyncio.CancelledError):
         link.close()
         raise
     except Exception as error:
         # Whatever is wrong with a node, the others go on.
         link.close()
         told = f"{_called(node)} does not answer as it should: {str(error) or type(error).__name__}"
-        raise AbsentError(told) from error
+        raise NodeAbsentError(told) from error
 
 
 async def _greeted(link: Link, node: Present, welcome: Welcome, named: Callable[[str], str], *, canary: bool) -> Member:
@@ -110,12 +109,12 @@ async def _greeted(link: Link, node: Present, welcome: Welcome, named: Callable[
     differing = difference(theirs, facts())
     if differing is not None:
         told = f"{member}: {differing}"
-        raise RefusedError(told)
+        raise NodeRefusedError(told)
     ahead_ns = await _ahead_ns(link, welcome.clock)
     missing: list[str] = await link.call("begin", _orders(name, ahead_ns, welcome, canary=canary))
     if missing:
         told = f"{member}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set in its environment"
-        raise RefusedError(told)
+        raise NodeRefusedError(told)
     member.joined_ns = welcome.clock.now_ns()
     _log.info(
         "%s joined at %s, process %d, %s in flight at most, called %s; its clock is %+.6f s from this one",

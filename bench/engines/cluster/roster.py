@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from bench.clock import NS_PER_S
-from bench.engines.cluster.handshake import AbsentError, RefusedError, greet
+from bench.engines.cluster.handshake import NodeAbsentError, NodeRefusedError, greet
 from bench.engines.cluster.link import present_nodes
 from bench.errors import RunError
 
@@ -177,10 +177,10 @@ class Roster:
             member = await greet(
                 self._client, node, self._welcome, functools.partial(self._named, node.address), canary=canary
             )
-        except RefusedError as refusal:
+        except NodeRefusedError as refusal:
             self.refused[node.address] = str(refusal)
             _log.warning("%s; it takes no part", refusal)
-        except AbsentError as absence:
+        except NodeAbsentError as absence:
             self._not_before_ns[node.address] = self._clock.now_ns() + int(_ABSENT_S * NS_PER_S)
             _log.warning("%s", absence)
         else:
