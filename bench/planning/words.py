@@ -55,7 +55,7 @@ def headline(record: PlanRecord) -> str:
         return ""
     return (
         f"Recommended: {choice_words(row.choice)}: {record.wanted.tasks:,} tasks in {duration(answer.duration_s)} "
-        f"({interval(answer)}), {money(answer.money, record.wanted.prices)}; what binds is {answer.bound}."
+        f"({interval(answer)}), {money(answer.money, record.wanted.prices)}; what binds: {answer.bound}."
     )
 
 
